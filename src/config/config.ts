@@ -1,0 +1,87 @@
+import type { NodeAddress } from "../core/node.js";
+
+/** Where clients connect. Port 0 asks the system for a free one; `fd` is an inherited listening socket. */
+export type ListenAddress =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string }
+  | { readonly kind: "fd"; readonly fd: number };
+
+export interface ListenerConfig {
+  readonly address: ListenAddress;
+  /** Connections begin with a PROXY protocol header (v1 or v2), and come from trusted proxies only. */
+  readonly proxyProtocol: boolean;
+}
+
+export interface NodeConfig {
+  readonly id: string;
+  readonly address: NodeAddress;
+  readonly weight: number;
+}
+
+/** One source of the key; several are joined in order. */
+export type KeyPart =
+  | { readonly kind: "path" }
+  | { readonly kind: "target" }
+  | { readonly kind: "prefix"; readonly depth: number }
+  | { readonly kind: "query"; readonly name: string }
+  | { readonly kind: "header"; readonly name: string }
+  | { readonly kind: "cookie"; readonly name: string }
+  | { readonly kind: "client" }
+  | { readonly kind: "host" }
+  | { readonly kind: "method" };
+
+/** A complete, checked configuration. Times in milliseconds and sizes in bytes; 0 is "off" where the table of options says so. */
+export interface Config {
+  readonly listeners: readonly ListenerConfig[];
+  readonly nodes: readonly NodeConfig[];
+
+  readonly key: readonly KeyPart[];
+  readonly hash: "fast" | "ketama";
+  readonly balanceFactor: number;
+
+  readonly connectTimeoutMs: number;
+  readonly dialDeadlineMs: number;
+  readonly responseTimeoutMs: number;
+  readonly silenceMs: number;
+  readonly bodyIdleTimeoutMs: number;
+  readonly exchangeTimeoutMs: number;
+  readonly headTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly nodeKeepAliveTimeoutMs: number;
+  readonly tunnelIdleTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
+
+  readonly attemptsMax: number;
+  readonly replayBytesMax: number;
+
+  readonly headBytesMax: number;
+  readonly headFieldsMax: number;
+  readonly targetBytesMax: number;
+  readonly responseHeadBytesMax: number;
+  readonly bodyBytesMax: number;
+
+  readonly connectionsMax: number;
+  readonly connectionsPerClientMax: number;
+  readonly requestsPerConnectionMax: number;
+  readonly tunnelsMax: number;
+  readonly nodeConnectionsMax: number;
+  readonly nodeIdleConnectionsMax: number;
+
+  /** CIDR blocks or addresses whose forwarding headers and PROXY headers are believed. */
+  readonly trustedProxies: readonly string[];
+  readonly forwardedFor: "append" | "replace" | "off";
+  readonly forwardedHeaders: "x-forwarded" | "forwarded" | "both" | "none";
+  readonly requestId: boolean;
+  readonly upgradeTokens: readonly string[];
+  readonly abortOnClose: boolean;
+
+  readonly drainDelayMs: number;
+  readonly shutdownTimeoutMs: number;
+
+  /** `""` is off, `"-"` standard output, anything else a file that SIGHUP reopens. */
+  readonly accessLog: string;
+  /** `"-"` is standard output, anything else a file that SIGHUP reopens. */
+  readonly logFile: string;
+  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+}

@@ -1,0 +1,16 @@
+import type { NodeSet } from "./node-set.js";
+
+/** Why a cluster gave no node: nobody reachable, everybody at a limit, or nobody the operator left active. */
+export type Refusal = "none" | "offline" | "full" | "drained";
+
+/** What a pick sees of a request. One object per client connection, reused for its requests. */
+export interface Exchange {
+  /** uint32 hash of the key, computed while the request target was scanned. */
+  readonly keyHash: number;
+  /** Nodes of earlier attempts of this request. */
+  readonly tried: NodeSet;
+  /** Set by `Cluster.acquire` when it returns no node. */
+  refusal: Refusal;
+  /** The key itself, made on demand for logs and for policies that need it. */
+  key(): string;
+}
