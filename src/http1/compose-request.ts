@@ -1,0 +1,207 @@
+// Hot path: a head leaves as few runs of copied bytes and two written strings.
+import { COMMA, copyBytes, CR, equalsIgnoreCase, LF, SLASH, SPACE } from "./chars.js";
+import { Field } from "./fields.js";
+import type { RequestHead } from "./request-head.js";
+
+/** What one client connection adds to each of its requests, made once per connection. */
+export interface ForwardedLines {
+  /** The peer's address as X-Forwarded-For has it, or "" to leave that field as it is. */
+  readonly forwardedFor: string;
+  /** Drop what came in X-Forwarded-For instead of appending to it. */
+  readonly replacesFor: boolean;
+  /** Send X-Forwarded-Proto, -Host and -Port. */
+  readonly sendsXForwarded: boolean;
+  /** Send Forwarded (RFC 7239). */
+  readonly sendsForwarded: boolean;
+  /** The peer is a trusted proxy: its -Proto, -Host, -Port, Forwarded and X-Request-Id are kept. */
+  readonly isTrusted: boolean;
+  readonly proto: "http" | "https";
+  readonly port: number;
+  /** `for=` and `by=`-less node identifier of RFC 7239 §6, quoted where needed. */
+  readonly forwardedNode: string;
+  /** The `Via` line and the end of the head. */
+  readonly viaAndEnd: string;
+  /** The pseudonym inside it, by which a loop is recognised. */
+  readonly viaName: string;
+}
+
+/** Where the pieces of a composed head are, so that it can be aimed at another node without parsing it again. */
+export class ComposedRequest {
+  targetStart = 0;
+  targetEnd = 0;
+  pathEnd = 0;
+  lineEnd = 0;
+  methodEnd = 0;
+  length = 0;
+  /** No Host came (HTTP/1.0): the node gets its own, inserted at `lineEnd`. */
+  lacksHost = false;
+}
+
+/** Upper bound of what `composeRequest` writes, in bytes. */
+export function composedBytesMax(head: RequestHead, lines: ForwardedLines): number {
+  return (
+    head.end -
+    head.start +
+    2 * (head.hostEnd - head.hostStart) +
+    lines.forwardedFor.length +
+    lines.forwardedNode.length +
+    lines.viaAndEnd.length +
+    512
+  );
+}
+
+/**
+ * Writes the head that goes to a node into `out` from offset 0: the received fields in their order without those
+ * of this hop, then what fnlb adds (RFC 9110 §7.6). Base path and missing Host are the node's and inserted on
+ * sending. `upgradeToken` "" forwards no upgrade; `requestId` "" sets none.
+ */
+export function composeRequest(
+  head: RequestHead,
+  buffer: Buffer,
+  out: Buffer,
+  lines: ForwardedLines,
+  upgradeToken: string,
+  requestId: string,
+  composed: ComposedRequest,
+): void {
+  const fields = head.fields;
+  let at: number;
+  let runStart: number;
+  composed.methodEnd = head.methodEnd - head.start;
+  if (!head.isAbsoluteForm && !head.isOddVersion) {
+    // The request line leaves as it came, in one run with the fields behind it.
+    at = 0;
+    runStart = head.start;
+    composed.targetStart = head.targetStart - head.start;
+    composed.pathEnd = head.pathEnd - head.start;
+    composed.targetEnd = head.targetEnd - head.start;
+    composed.lineEnd = head.lineEnd - head.start;
+  } else {
+    at = copyBytes(out, 0, buffer, head.start, head.methodEnd);
+    out[at++] = SPACE;
+    composed.targetStart = at;
+    if (head.lacksSlash) out[at++] = SLASH;
+    composed.pathEnd = at + head.pathEnd - head.targetStart;
+    at = copyBytes(out, at, buffer, head.targetStart, head.targetEnd);
+    composed.targetEnd = at;
+    at += out.latin1Write(" HTTP/1.1\r\n", at);
+    composed.lineEnd = at;
+    if (head.isAbsoluteForm) {
+      at += out.latin1Write("Host: ", at);
+      at = copyBytes(out, at, buffer, head.hostStart, head.hostEnd);
+      out[at++] = CR;
+      out[at++] = LF;
+    }
+    runStart = head.lineEnd;
+  }
+
+  for (let index = 0; index < fields.count; index++) {
+    if (fields.drop[index] === 0 && !staysBehind(fields.id[index], head, lines, requestId)) continue;
+    at = copyBytes(out, at, buffer, runStart, fields.lineStart[index]);
+    runStart = fields.lineEnd[index];
+  }
+  at = copyBytes(out, at, buffer, runStart, head.end - 2);
+
+  if (head.lengthNeedsRewrite) at += out.latin1Write(`Content-Length: ${head.contentLength}\r\n`, at);
+  if (upgradeToken !== "") at += out.latin1Write(`Upgrade: ${upgradeToken}\r\n`, at);
+  if (head.acceptsTrailers) at += out.latin1Write("TE: trailers\r\n", at);
+  if (upgradeToken !== "") at += out.latin1Write(head.acceptsTrailers ? "Connection: Upgrade, TE\r\n" : "Connection: Upgrade\r\n", at);
+  else if (head.acceptsTrailers) at += out.latin1Write("Connection: TE\r\n", at);
+  if (lines.forwardedFor !== "") {
+    at += out.latin1Write("X-Forwarded-For: ", at);
+    if (head.hasForwardedFor && !lines.replacesFor) at = joinForwardedFor(head, buffer, out, at);
+    at += out.latin1Write(lines.forwardedFor, at);
+    out[at++] = CR;
+    out[at++] = LF;
+  }
+  if (lines.sendsXForwarded) {
+    if (!lines.isTrusted || !has(head, Field.X_FORWARDED_PROTO)) {
+      at += out.latin1Write(lines.proto === "http" ? "X-Forwarded-Proto: http\r\n" : "X-Forwarded-Proto: https\r\n", at);
+    }
+    if (head.hostEnd > head.hostStart && (!lines.isTrusted || !has(head, Field.X_FORWARDED_HOST))) {
+      at += out.latin1Write("X-Forwarded-Host: ", at);
+      at = copyBytes(out, at, buffer, head.hostStart, head.hostEnd);
+      out[at++] = CR;
+      out[at++] = LF;
+    }
+    if (lines.port > 0 && (!lines.isTrusted || !has(head, Field.X_FORWARDED_PORT))) {
+      at += out.latin1Write(`X-Forwarded-Port: ${lines.port}\r\n`, at);
+    }
+  }
+  if (lines.sendsForwarded) {
+    at += out.latin1Write(`Forwarded: for=${lines.forwardedNode};proto=${lines.proto}`, at);
+    if (head.hostEnd > head.hostStart) {
+      at += out.latin1Write(';host="', at);
+      at = copyBytes(out, at, buffer, head.hostStart, head.hostEnd);
+      out[at++] = 0x22;
+    }
+    out[at++] = CR;
+    out[at++] = LF;
+  }
+  if (requestId !== "") at += out.latin1Write(`X-Request-Id: ${requestId}\r\n`, at);
+  at += out.latin1Write(lines.viaAndEnd, at);
+  composed.length = at;
+  composed.lacksHost = head.hostEnd === head.hostStart;
+}
+
+/** Fields that pass or stay by what is configured and who sent them. */
+function staysBehind(id: number, head: RequestHead, lines: ForwardedLines, requestId: string): boolean {
+  switch (id) {
+    case Field.OTHER:
+      return false;
+    case Field.HOST:
+      return head.isAbsoluteForm;
+    case Field.CONTENT_LENGTH:
+      return head.lengthNeedsRewrite;
+    case Field.X_FORWARDED_FOR:
+      return lines.forwardedFor !== "";
+    case Field.X_FORWARDED_PROTO:
+    case Field.X_FORWARDED_HOST:
+    case Field.X_FORWARDED_PORT:
+    case Field.FORWARDED:
+      return !lines.isTrusted;
+    case Field.X_REQUEST_ID:
+      return requestId !== "";
+    default:
+      return false;
+  }
+}
+
+function has(head: RequestHead, id: number): boolean {
+  const fields = head.fields;
+  for (let index = 0; index < fields.count; index++) if (fields.id[index] === id && fields.drop[index] === 0) return true;
+  return false;
+}
+
+function joinForwardedFor(head: RequestHead, buffer: Buffer, out: Buffer, start: number): number {
+  const fields = head.fields;
+  let at = start;
+  for (let index = 0; index < fields.count; index++) {
+    if (fields.id[index] !== Field.X_FORWARDED_FOR || fields.valueEnd[index] === fields.valueStart[index]) continue;
+    at = copyBytes(out, at, buffer, fields.valueStart[index], fields.valueEnd[index]);
+    out[at++] = COMMA;
+    out[at++] = SPACE;
+  }
+  return at;
+}
+
+/** How often `name` stands as a recipient in the Via fields (RFC 9110 §7.6.3). */
+export function countVia(head: RequestHead, buffer: Buffer, name: string): number {
+  const fields = head.fields;
+  let count = 0;
+  for (let index = 0; index < fields.count; index++) {
+    if (fields.id[index] !== Field.VIA) continue;
+    const value = buffer.latin1Slice(fields.valueStart[index], fields.valueEnd[index]).toLowerCase();
+    for (const element of value.split(",")) if (element.trim().split(/[ \t]+/)[1] === name) count++;
+  }
+  return count;
+}
+
+/** The offered token of an Upgrade field that is allowed, in lower case, or "". h2c is never one (RFC 9113 §3.1). */
+export function allowedUpgrade(head: RequestHead, buffer: Buffer, allowed: readonly string[]): string {
+  if (!head.wantsUpgrade || head.method !== "GET") return "";
+  for (const token of allowed) {
+    if (token !== "h2c" && equalsIgnoreCase(buffer, head.upgradeStart, head.upgradeEnd, token)) return token;
+  }
+  return "";
+}

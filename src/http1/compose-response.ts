@@ -1,0 +1,50 @@
+// Hot path: a head leaves as few runs of copied bytes.
+import { copyBytes, CR, LF } from "./chars.js";
+import { Field } from "./fields.js";
+import type { ResponseHead } from "./response-head.js";
+
+/** Upper bound of what `composeResponse` adds to a head, in bytes. */
+export const RESPONSE_ADDED_BYTES_MAX = 256;
+
+export interface ResponseEdits {
+  /** Frame a body that lasts until close as chunks. */
+  addsChunked: boolean;
+  /** Leave Transfer-Encoding and Trailer out: the client gets the bare bytes. */
+  dropsChunked: boolean;
+  /** "" | "close" | "keep-alive" | "Upgrade". */
+  connection: string;
+  /** Token that the client is switched to, with connection "Upgrade". */
+  upgradeToken: string;
+}
+
+/** Writes the head that goes to the client into `out` at `position` and returns the position behind it. */
+export function composeResponse(head: ResponseHead, buffer: Buffer, out: Buffer, position: number, edits: ResponseEdits): number {
+  const fields = head.fields;
+  let at = position;
+  let runStart: number;
+  if (head.isPlain && !edits.dropsChunked) {
+    at = copyBytes(out, at, buffer, head.start, head.end - 2);
+  } else {
+    at += out.latin1Write("HTTP/1.1 ", at);
+    runStart = head.statusStart;
+    for (let index = 0; index < fields.count; index++) {
+      const id = fields.id[index];
+      const stays =
+        fields.drop[index] === 1 ||
+        (id === Field.CONTENT_LENGTH && head.lengthNeedsRewrite) ||
+        (id === Field.TRANSFER_ENCODING && edits.dropsChunked);
+      if (!stays) continue;
+      at = copyBytes(out, at, buffer, runStart, fields.lineStart[index]);
+      runStart = fields.lineEnd[index];
+    }
+    at = copyBytes(out, at, buffer, runStart, head.end - 2);
+    if (head.lengthNeedsRewrite) at += out.latin1Write(`Content-Length: ${head.contentLength}\r\n`, at);
+  }
+  if (edits.addsChunked) at += out.latin1Write("Transfer-Encoding: chunked\r\n", at);
+  if (edits.upgradeToken !== "") at += out.latin1Write(`Upgrade: ${edits.upgradeToken}\r\n`, at);
+  if (edits.connection === "close") at += out.latin1Write("Connection: close\r\n", at);
+  else if (edits.connection !== "") at += out.latin1Write(`Connection: ${edits.connection}\r\n`, at);
+  out[at++] = CR;
+  out[at++] = LF;
+  return at;
+}
