@@ -1,0 +1,189 @@
+// Hot path: `pick` runs for every attempt. In the usual case it is one bucket, one comparison or two, and one
+// call of `eligible`; it allocates nothing at any time.
+import HashRing from "hashring";
+import { FnlbError } from "../../errors.js";
+import type { Exchange } from "../exchange.js";
+import { digest16 } from "../hash.js";
+import { ketamaDigest } from "../ketama.js";
+import type { Node } from "../node.js";
+import { FREE_IN_FLIGHT, type Load, loadCap, measureLoad } from "./bounded-load.js";
+import type { Eligible, Policy } from "./policy.js";
+
+export interface RingHashOptions {
+  /**
+   * What places points and keys. `fast` (default): `hashString` and `digest16`. `ketama`: md5, so that a key
+   * lands where any other ketama client puts it; keys are then hashed with `ketamaHash`.
+   */
+  readonly hash?: "fast" | "ketama";
+  /** Points of a node of weight 1, rounded to whole fours. Default 160; more share keys more evenly and cost memory. */
+  readonly pointsPerNode?: number;
+  /** How far over the mean load a node may go before new keys overflow to its successors; 0 = off. Default 1.5. */
+  readonly balanceFactor?: number;
+}
+
+export interface RingHash extends Policy {
+  /** The nodes in the order in which a key of this hash tries them: its home, then its fallbacks. */
+  order(keyHash: number): Node[];
+}
+
+/**
+ * A consistent-hash ring: a key belongs to the node of the first point clockwise from its hash, and falls back
+ * to the nodes of the points behind it. The placement is a function of ids, weights and options alone, so that
+ * replicas agree without talking; a node that joins or leaves moves only its own share.
+ *
+ * Throws `ERR_OPTION` for an option out of range.
+ */
+export function ringHash(options: RingHashOptions = {}): RingHash {
+  const { hash = "fast", pointsPerNode = 160, balanceFactor = 1.5 } = options;
+  if (!(pointsPerNode >= POINTS_PER_DIGEST && pointsPerNode <= POINTS_PER_NODE_MAX)) {
+    const range = `from ${POINTS_PER_DIGEST} to ${POINTS_PER_NODE_MAX}`;
+    throw new FnlbError("ERR_OPTION", `option "pointsPerNode" must be ${range}, got ${pointsPerNode}`);
+  }
+  if (!(balanceFactor >= 0 && balanceFactor < Number.POSITIVE_INFINITY)) {
+    throw new FnlbError("ERR_OPTION", `option "balanceFactor" must be a number from 0 upwards, got ${balanceFactor}`);
+  }
+  return new FlatRing({ hash, pointsPerNode, balanceFactor });
+}
+
+/** A digest of 16 bytes is four points. */
+const POINTS_PER_DIGEST = 4;
+/** Where more points no longer make shares visibly more even. */
+const POINTS_PER_NODE_MAX = 16_384;
+/** Points of a whole ring. Beyond it all nodes get fewer, in proportion: building a ring stops the process meanwhile. */
+const POINTS_MAX = 2 ** 19;
+
+class FlatRing implements RingHash {
+  readonly #options: Required<RingHashOptions>;
+  /** Every node of the cluster, those without points included. */
+  #members: readonly Node[] = [];
+  /** Nodes with points, by id. */
+  #nodes: readonly Node[] = [];
+  /** Points, ascending. */
+  #points = new Uint32Array(0);
+  /** For each point the position of its node in `#nodes`. */
+  #owners = new Uint32Array(0);
+  /** First point at or behind the start of each bucket; the upper bits of a hash name its bucket. */
+  #buckets = new Uint32Array(0);
+  #bucketShift = 0;
+  /** For each node the number of the walk that saw it last. */
+  #seen = new Uint16Array(0);
+  #walk = 0;
+  /** Reused by every pick that meets a crowded node. */
+  readonly #load: Load = { inFlight: 0, weight: 0 };
+
+  constructor(options: Required<RingHashOptions>) {
+    this.#options = options;
+  }
+
+  update(nodes: readonly Node[]): void {
+    this.#members = nodes;
+    // Equal points tie by the order of the list: unsorted, two replicas could disagree on a key.
+    this.#nodes = nodes.filter((node) => node.weight > 0).sort((a, b) => (a.id < b.id ? -1 : 1));
+    this.#seen = new Uint16Array(this.#nodes.length);
+    this.#walk = 0;
+    this.#flatten(continuum(this.#nodes, this.#options));
+  }
+
+  pick(exchange: Exchange, eligible: Eligible): Node | undefined {
+    if (this.#points.length === 0) return undefined;
+    const position = this.#find(exchange.keyHash);
+    const home = this.#nodes[this.#owners[position]];
+    if (home.inFlight < FREE_IN_FLIGHT && eligible(home, exchange)) return home;
+    return this.#pickFrom(position, exchange, eligible);
+  }
+
+  order(keyHash: number): Node[] {
+    const ordered = new Set<Node>();
+    const start = this.#points.length === 0 ? 0 : this.#find(keyHash);
+    for (let step = 0; step < this.#owners.length && ordered.size < this.#nodes.length; step++) {
+      ordered.add(this.#nodes[this.#owners[(start + step) % this.#owners.length]]);
+    }
+    return [...ordered];
+  }
+
+  /** Walks clockwise and asks each node once; the first crowded one is remembered in case all are crowded. */
+  #pickFrom(start: number, exchange: Exchange, eligible: Eligible): Node | undefined {
+    const { balanceFactor } = this.#options;
+    const nodes = this.#nodes;
+    const owners = this.#owners;
+    const seen = this.#seen;
+    const walk = this.#nextWalk();
+    let unseen = nodes.length;
+    let crowded: Node | undefined;
+    let position = start;
+    // The walk ends with the last node, not with the last point: when all are dead every request comes this far.
+    for (let step = 0; step < owners.length && unseen > 0; step++) {
+      const owner = owners[position];
+      position = position + 1 === owners.length ? 0 : position + 1;
+      if (seen[owner] === walk) continue;
+      seen[owner] = walk;
+      unseen--;
+      const node = nodes[owner];
+      if (!eligible(node, exchange)) continue;
+      if (balanceFactor === 0 || node.inFlight < FREE_IN_FLIGHT) return node;
+      if (crowded === undefined) {
+        crowded = node;
+        measureLoad(this.#load, this.#members, exchange, eligible);
+      }
+      if (node.inFlight < loadCap(this.#load, node.weight, balanceFactor)) return node;
+    }
+    return crowded;
+  }
+
+  /** Position of the first point at or behind a hash; behind the last point comes the first. */
+  #find(keyHash: number): number {
+    const points = this.#points;
+    let position = this.#buckets[keyHash >>> this.#bucketShift];
+    while (position < points.length && points[position] < keyHash) position++;
+    return position === points.length ? 0 : position;
+  }
+
+  #nextWalk(): number {
+    if (this.#walk === WALK_MAX) {
+      this.#seen.fill(0);
+      this.#walk = 0;
+    }
+    this.#walk++;
+    return this.#walk;
+  }
+
+  #flatten(points: HashRing["ring"]): void {
+    const positions = new Map(this.#nodes.map((node, position) => [NAME_MARK + node.id, position]));
+    this.#points = Uint32Array.from(points, (point) => point.value);
+    this.#owners = Uint32Array.from(points, (point) => positions.get(point.server)!);
+    // About as many buckets as points: a lookup then looks at one or two of them, however many nodes there are.
+    const bits = Math.max(1, Math.ceil(Math.log2(points.length + 1)));
+    this.#bucketShift = 32 - bits;
+    this.#buckets = new Uint32Array(2 ** bits);
+    let position = 0;
+    for (let bucket = 0; bucket < this.#buckets.length; bucket++) {
+      const start = bucket * 2 ** this.#bucketShift;
+      while (position < points.length && this.#points[position] < start) position++;
+      this.#buckets[bucket] = position;
+    }
+  }
+}
+
+/** Walks are numbered within a Uint16Array; when the numbers run out, the stamps are wiped. */
+const WALK_MAX = 0xffff;
+
+/** The points of all nodes; `server` is the id of a node behind a `NAME_MARK`. */
+function continuum(nodes: readonly Node[], options: Required<RingHashOptions>): HashRing["ring"] {
+  const digest = options.hash === "ketama" ? ketamaDigest : digest16;
+  const vnodesPerWeight = options.pointsPerNode / POINTS_PER_DIGEST;
+  const vnodesWanted = nodes.reduce((sum, node) => sum + node.weight * vnodesPerWeight, 0);
+  const scale = Math.min(1, POINTS_MAX / POINTS_PER_DIGEST / vnodesWanted);
+  // `hashring` gets explicit `vnodes`, because what it makes of weights loses points to rounding, and a default
+  // of 0 for them, because it ignores `vnodes` that equal its default.
+  const servers: Record<string, { vnodes: number }> = {};
+  for (const node of nodes) {
+    servers[NAME_MARK + node.id] = { vnodes: Math.max(1, Math.round(node.weight * vnodesPerWeight * scale)) };
+  }
+  return new HashRing(servers, (name) => digest(name.slice(NAME_MARK.length)), { "vnode count": 0 }).ring;
+}
+
+/**
+ * Stands before each id while `hashring` has it, and is no part of what is hashed. Names are keys of plain objects
+ * there: bare, `__proto__` would get no points, and a number would leave the order of the list.
+ */
+const NAME_MARK = "@";
