@@ -36,9 +36,13 @@ export interface Config {
   readonly nodes: readonly NodeConfig[];
 
   readonly key: readonly KeyPart[];
+  /** Refuse a request that has none of the key's parts; else it is routed by its path. */
+  readonly keyRequired: boolean;
   readonly hash: "fast" | "ketama";
   readonly balanceFactor: number;
 
+  /** How often the names of nodes are resolved again. */
+  readonly resolveIntervalMs: number;
   readonly connectTimeoutMs: number;
   readonly dialDeadlineMs: number;
   readonly responseTimeoutMs: number;

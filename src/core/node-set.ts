@@ -23,6 +23,15 @@ export class NodeSet {
     this.#rest[word] |= 1 << (index & 31);
   }
 
+  delete(index: number): void {
+    if (index < 32) {
+      this.#low &= ~(1 << index);
+      return;
+    }
+    const word = (index >>> 5) - 1;
+    if (this.#rest !== undefined && word < this.#rest.length) this.#rest[word] &= ~(1 << (index & 31));
+  }
+
   clear(): void {
     this.#low = 0;
     if (this.#rest !== undefined) this.#rest.fill(0);

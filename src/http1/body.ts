@@ -1,5 +1,5 @@
 // Hot path: bodies pass through untouched; framing is only counted.
-import { CR, HEX, LF, SEMICOLON, VALUE } from "./chars.js";
+import { CR, HEX, LF, readLatin1, SEMICOLON, VALUE } from "./chars.js";
 import { FieldTable, Parsed } from "./fields.js";
 import { Framing } from "./framing.js";
 
@@ -276,7 +276,7 @@ const FORBIDDEN_TRAILERS = new Set([
 function keptTrailers(fields: FieldTable, buffer: Buffer): Buffer {
   const kept: Buffer[] = [];
   for (let index = 0; index < fields.count; index++) {
-    const name = buffer.latin1Slice(fields.lineStart[index], fields.nameEnd[index]).toLowerCase().replaceAll("_", "-");
+    const name = readLatin1(buffer, fields.lineStart[index], fields.nameEnd[index]).toLowerCase().replaceAll("_", "-");
     if (!FORBIDDEN_TRAILERS.has(name)) kept.push(buffer.subarray(fields.lineStart[index], fields.lineEnd[index]));
   }
   kept.push(Buffer.from("\r\n", "latin1"));

@@ -73,3 +73,12 @@ export function copyBytes(target: Buffer, position: number, source: Buffer, star
   }
   return position + length;
 }
+
+/** Writes an ASCII string at `position` and returns its length. */
+export function writeLatin1(target: Buffer, text: string, position: number): number {
+  return target.write(text, position, "latin1");
+}
+
+export function readLatin1(buffer: Buffer, start: number, end: number): string {
+  return buffer.toString("latin1", start, end);
+}

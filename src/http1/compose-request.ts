@@ -1,5 +1,5 @@
 // Hot path: a head leaves as few runs of copied bytes and two written strings.
-import { COMMA, copyBytes, CR, equalsIgnoreCase, LF, SLASH, SPACE } from "./chars.js";
+import { COMMA, copyBytes, CR, equalsIgnoreCase, LF, readLatin1, SLASH, SPACE, writeLatin1 } from "./chars.js";
 import { Field } from "./fields.js";
 import type { RequestHead } from "./request-head.js";
 
@@ -84,10 +84,10 @@ export function composeRequest(
     composed.pathEnd = at + head.pathEnd - head.targetStart;
     at = copyBytes(out, at, buffer, head.targetStart, head.targetEnd);
     composed.targetEnd = at;
-    at += out.latin1Write(" HTTP/1.1\r\n", at);
+    at += writeLatin1(out, " HTTP/1.1\r\n", at);
     composed.lineEnd = at;
     if (head.isAbsoluteForm) {
-      at += out.latin1Write("Host: ", at);
+      at += writeLatin1(out, "Host: ", at);
       at = copyBytes(out, at, buffer, head.hostStart, head.hostEnd);
       out[at++] = CR;
       out[at++] = LF;
@@ -102,44 +102,44 @@ export function composeRequest(
   }
   at = copyBytes(out, at, buffer, runStart, head.end - 2);
 
-  if (head.lengthNeedsRewrite) at += out.latin1Write(`Content-Length: ${head.contentLength}\r\n`, at);
-  if (upgradeToken !== "") at += out.latin1Write(`Upgrade: ${upgradeToken}\r\n`, at);
-  if (head.acceptsTrailers) at += out.latin1Write("TE: trailers\r\n", at);
-  if (upgradeToken !== "") at += out.latin1Write(head.acceptsTrailers ? "Connection: Upgrade, TE\r\n" : "Connection: Upgrade\r\n", at);
-  else if (head.acceptsTrailers) at += out.latin1Write("Connection: TE\r\n", at);
+  if (head.lengthNeedsRewrite) at += writeLatin1(out, `Content-Length: ${head.contentLength}\r\n`, at);
+  if (upgradeToken !== "") at += writeLatin1(out, `Upgrade: ${upgradeToken}\r\n`, at);
+  if (head.acceptsTrailers) at += writeLatin1(out, "TE: trailers\r\n", at);
+  if (upgradeToken !== "") at += writeLatin1(out, head.acceptsTrailers ? "Connection: Upgrade, TE\r\n" : "Connection: Upgrade\r\n", at);
+  else if (head.acceptsTrailers) at += writeLatin1(out, "Connection: TE\r\n", at);
   if (lines.forwardedFor !== "") {
-    at += out.latin1Write("X-Forwarded-For: ", at);
+    at += writeLatin1(out, "X-Forwarded-For: ", at);
     if (head.hasForwardedFor && !lines.replacesFor) at = joinForwardedFor(head, buffer, out, at);
-    at += out.latin1Write(lines.forwardedFor, at);
+    at += writeLatin1(out, lines.forwardedFor, at);
     out[at++] = CR;
     out[at++] = LF;
   }
   if (lines.sendsXForwarded) {
     if (!lines.isTrusted || !has(head, Field.X_FORWARDED_PROTO)) {
-      at += out.latin1Write(lines.proto === "http" ? "X-Forwarded-Proto: http\r\n" : "X-Forwarded-Proto: https\r\n", at);
+      at += writeLatin1(out, lines.proto === "http" ? "X-Forwarded-Proto: http\r\n" : "X-Forwarded-Proto: https\r\n", at);
     }
     if (head.hostEnd > head.hostStart && (!lines.isTrusted || !has(head, Field.X_FORWARDED_HOST))) {
-      at += out.latin1Write("X-Forwarded-Host: ", at);
+      at += writeLatin1(out, "X-Forwarded-Host: ", at);
       at = copyBytes(out, at, buffer, head.hostStart, head.hostEnd);
       out[at++] = CR;
       out[at++] = LF;
     }
     if (lines.port > 0 && (!lines.isTrusted || !has(head, Field.X_FORWARDED_PORT))) {
-      at += out.latin1Write(`X-Forwarded-Port: ${lines.port}\r\n`, at);
+      at += writeLatin1(out, `X-Forwarded-Port: ${lines.port}\r\n`, at);
     }
   }
   if (lines.sendsForwarded) {
-    at += out.latin1Write(`Forwarded: for=${lines.forwardedNode};proto=${lines.proto}`, at);
+    at += writeLatin1(out, `Forwarded: for=${lines.forwardedNode};proto=${lines.proto}`, at);
     if (head.hostEnd > head.hostStart) {
-      at += out.latin1Write(';host="', at);
+      at += writeLatin1(out, `;host="`, at);
       at = copyBytes(out, at, buffer, head.hostStart, head.hostEnd);
       out[at++] = 0x22;
     }
     out[at++] = CR;
     out[at++] = LF;
   }
-  if (requestId !== "") at += out.latin1Write(`X-Request-Id: ${requestId}\r\n`, at);
-  at += out.latin1Write(lines.viaAndEnd, at);
+  if (requestId !== "") at += writeLatin1(out, `X-Request-Id: ${requestId}\r\n`, at);
+  at += writeLatin1(out, lines.viaAndEnd, at);
   composed.length = at;
   composed.lacksHost = head.hostEnd === head.hostStart;
 }
@@ -191,7 +191,7 @@ export function countVia(head: RequestHead, buffer: Buffer, name: string): numbe
   let count = 0;
   for (let index = 0; index < fields.count; index++) {
     if (fields.id[index] !== Field.VIA) continue;
-    const value = buffer.latin1Slice(fields.valueStart[index], fields.valueEnd[index]).toLowerCase();
+    const value = readLatin1(buffer, fields.valueStart[index], fields.valueEnd[index]).toLowerCase();
     for (const element of value.split(",")) if (element.trim().split(/[ \t]+/)[1] === name) count++;
   }
   return count;

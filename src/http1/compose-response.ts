@@ -1,5 +1,5 @@
 // Hot path: a head leaves as few runs of copied bytes.
-import { copyBytes, CR, LF } from "./chars.js";
+import { copyBytes, CR, LF, writeLatin1 } from "./chars.js";
 import { Field } from "./fields.js";
 import type { ResponseHead } from "./response-head.js";
 
@@ -25,7 +25,7 @@ export function composeResponse(head: ResponseHead, buffer: Buffer, out: Buffer,
   if (head.isPlain && !edits.dropsChunked) {
     at = copyBytes(out, at, buffer, head.start, head.end - 2);
   } else {
-    at += out.latin1Write("HTTP/1.1 ", at);
+    at += writeLatin1(out, "HTTP/1.1 ", at);
     runStart = head.statusStart;
     for (let index = 0; index < fields.count; index++) {
       const id = fields.id[index];
@@ -38,12 +38,12 @@ export function composeResponse(head: ResponseHead, buffer: Buffer, out: Buffer,
       runStart = fields.lineEnd[index];
     }
     at = copyBytes(out, at, buffer, runStart, head.end - 2);
-    if (head.lengthNeedsRewrite) at += out.latin1Write(`Content-Length: ${head.contentLength}\r\n`, at);
+    if (head.lengthNeedsRewrite) at += writeLatin1(out, `Content-Length: ${head.contentLength}\r\n`, at);
   }
-  if (edits.addsChunked) at += out.latin1Write("Transfer-Encoding: chunked\r\n", at);
-  if (edits.upgradeToken !== "") at += out.latin1Write(`Upgrade: ${edits.upgradeToken}\r\n`, at);
-  if (edits.connection === "close") at += out.latin1Write("Connection: close\r\n", at);
-  else if (edits.connection !== "") at += out.latin1Write(`Connection: ${edits.connection}\r\n`, at);
+  if (edits.addsChunked) at += writeLatin1(out, "Transfer-Encoding: chunked\r\n", at);
+  if (edits.upgradeToken !== "") at += writeLatin1(out, `Upgrade: ${edits.upgradeToken}\r\n`, at);
+  if (edits.connection === "close") at += writeLatin1(out, "Connection: close\r\n", at);
+  else if (edits.connection !== "") at += writeLatin1(out, `Connection: ${edits.connection}\r\n`, at);
   out[at++] = CR;
   out[at++] = LF;
   return at;

@@ -9,6 +9,7 @@ import {
   HOST,
   LF,
   QUESTION,
+  readLatin1,
   SLASH,
   SPACE,
   TARGET,
@@ -327,7 +328,7 @@ export class RequestHead {
 
 /** Marks every field whose name is `buffer[first, last)` as staying behind, unless fnlb or the framing needs it. */
 export function dropNamed(fields: FieldTable, buffer: Buffer, first: number, last: number): void {
-  const name = buffer.latin1Slice(first, last).toLowerCase();
+  const name = readLatin1(buffer, first, last).toLowerCase();
   for (let index = 0; index < fields.count; index++) {
     if (!equalsIgnoreCase(buffer, fields.lineStart[index], fields.nameEnd[index], name)) continue;
     const id = fields.id[index];
@@ -361,7 +362,7 @@ function methodName(buffer: Buffer, start: number, end: number): string {
     while (index < method.length && buffer[start + index] === method.charCodeAt(index)) index++;
     if (index === method.length) return method;
   }
-  return buffer.latin1Slice(start, end);
+  return readLatin1(buffer, start, end);
 }
 
 /** uri-host [":" port] without userinfo, lists or blanks (RFC 9110 §7.2). */

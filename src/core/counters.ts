@@ -1,0 +1,51 @@
+/** Everything a balancer counts, in plain fields: the request path adds, whoever reports reads. Only ever grows. */
+export class Counters {
+  requests = 0;
+  responses1xx = 0;
+  responses2xx = 0;
+  responses3xx = 0;
+  responses4xx = 0;
+  responses5xx = 0;
+  /** Responses that the balancer made itself, any status of 400 and above. */
+  problems = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+
+  attempts = 0;
+  fallbacks = 0;
+  retries = 0;
+  retriesRefusedByBudget = 0;
+  replayBytesExceeded = 0;
+  dials = 0;
+  dialsFailed = 0;
+  dialsFailedByOwnFault = 0;
+  nodeDeaths = 0;
+  nodeRevivals = 0;
+  nodeSuspicions = 0;
+  pings = 0;
+  probes = 0;
+  exchangesMovedOffSuspects = 0;
+
+  clientAborts = 0;
+  nodeAborts = 0;
+  exchangesCut = 0;
+  tunnels = 0;
+
+  connectionsAccepted = 0;
+  connectionsRefusedByLimit = 0;
+  connectionsRefusedByClientLimit = 0;
+  connectionsRefusedByProxyHeader = 0;
+  headTimeouts = 0;
+  bodyTimeouts = 0;
+  responseTimeouts = 0;
+  exchangeTimeouts = 0;
+  tunnelTimeouts = 0;
+  headsTooLarge = 0;
+  targetsTooLong = 0;
+  bodiesTooLarge = 0;
+  requestsRefusedAtNodeLimit = 0;
+  requestsRefusedAtTunnelLimit = 0;
+  connectionsEndedByRequestLimit = 0;
+  interimResponsesDropped = 0;
+  accessLogLinesDropped = 0;
+}

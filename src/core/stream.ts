@@ -1,0 +1,59 @@
+/** The most that one read delivers, in bytes: as much as loopback and most networks have at once. */
+export const READ_BYTES_MAX = 128 * 1024;
+
+/**
+ * One end of a connected byte stream, as the data path sees it. Two implementations live in `system/`: one on
+ * the runtime's handles, one on the public `net` API.
+ */
+export interface ByteStream {
+  /** Who hears of it. May be replaced between calls, as when an exchange becomes a tunnel. */
+  handler: StreamHandler;
+  /** Address of the peer without port, "" for a unix socket. */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** Port that the peer connected to, 0 for a unix socket. */
+  readonly localPort: number;
+  /** False once `destroy` or `reset` was called or the connection broke. */
+  readonly isOpen: boolean;
+
+  /**
+   * Sends `buffer[start, end)`; afterwards the buffer is the caller's again. True: the kernel has it all. False:
+   * the stream copied what is left; stop producing until `onDrain`. What is written to a closed stream is dropped.
+   */
+  write(buffer: Buffer, start: number, end: number): boolean;
+  /** Two pieces in one system call. */
+  writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean;
+  /** Reading starts paused. */
+  pause(): void;
+  resume(): void;
+  /** Half-close: a FIN behind everything written. */
+  end(): void;
+  /** Close at once; to the peer it looks like a clean end. */
+  destroy(): void;
+  /** Close at once with a RST, so that the peer sees that something is missing. */
+  reset(): void;
+}
+
+export interface StreamHandler {
+  /** Bytes arrived. The buffer is shared by all streams: they are valid during the call only. */
+  onData(buffer: Buffer, start: number, end: number): void;
+  /** Everything written is with the kernel, after a write that returned false. */
+  onDrain(): void;
+  /** The peer will send no more (FIN). */
+  onEnd(): void;
+  /** The stream is closed, with the system's error code if it broke. Once, and never inside a call to the stream. */
+  onClose(code: string | undefined): void;
+}
+
+/** Where to dial: an address literal and port, or a unix socket. */
+export type DialTarget = { readonly host: string; readonly port: number } | { readonly path: string };
+
+export interface DialHandler {
+  /** Connected. The stream reads nothing before `resume`, and its handler must be set now. */
+  onDialed(stream: ByteStream): void;
+  /** The system's error code, such as ECONNREFUSED. */
+  onDialFailed(code: string): void;
+}
+
+/** Starts to connect; the returned function gives up, after which the handler hears nothing. Never calls back at once. */
+export type Dial = (target: DialTarget, handler: DialHandler) => () => void;

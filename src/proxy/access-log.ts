@@ -1,0 +1,128 @@
+import type { Clock } from "../core/clock.js";
+import type { Counters } from "../core/counters.js";
+import type { ErrorCode } from "../errors.js";
+import { HTTP_STATUS } from "../errors.js";
+import { readLatin1 } from "../http1/chars.js";
+import type { RequestHead } from "../http1/request-head.js";
+
+/** What the log keeps of one exchange while it runs; made only when the log is on. */
+export interface ExchangeRecord {
+  readonly startedMs: number;
+  readonly wallMs: number;
+  readonly client: string;
+  readonly method: string;
+  readonly target: string;
+  readonly host: string;
+  status: number;
+  code: ErrorCode | "";
+  node: string;
+  attempts: number;
+  sentMs: number;
+  firstByteMs: number;
+}
+
+/** Takes lines in batches. Never blocks and never throws: a log that cannot be written must not stop traffic. */
+export interface LineSink {
+  write(lines: string): void;
+}
+
+const FLUSH_MS = 100;
+const FLUSH_BYTES = 64 * 1024;
+
+/**
+ * One JSON line per request, put together by hand and written in batches: a logger's call would cost as much as a
+ * quarter of the request itself.
+ */
+export class AccessLog {
+  readonly #clock: Clock;
+  readonly #counters: Counters;
+  readonly #sink: LineSink;
+  #lines = "";
+  #cancelFlush: (() => void) | undefined;
+
+  constructor(clock: Clock, counters: Counters, sink: LineSink) {
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#sink = sink;
+  }
+
+  begin(client: string, head: RequestHead, buffer: Buffer): ExchangeRecord {
+    return {
+      startedMs: this.#clock.now(),
+      wallMs: this.#clock.wallNow(),
+      client,
+      method: head.method,
+      target: readLatin1(buffer, head.targetStart, head.targetEnd),
+      host: readLatin1(buffer, head.hostStart, head.hostEnd),
+      status: 0,
+      code: "",
+      node: "",
+      attempts: 0,
+      sentMs: -1,
+      firstByteMs: -1,
+    };
+  }
+
+  noteAttempt(record: ExchangeRecord, node: string, attempts: number): void {
+    record.node = node;
+    record.attempts = attempts;
+    record.sentMs = this.#clock.now();
+  }
+
+  noteFirstByte(record: ExchangeRecord, status: number): void {
+    record.status = status;
+    record.firstByteMs = this.#clock.now();
+  }
+
+  noteProblem(record: ExchangeRecord, code: ErrorCode): void {
+    record.status = HTTP_STATUS[code];
+    record.code = code;
+  }
+
+  /** `endedBy` is who ended the exchange (`-` when it ended well), `phase` where it stood then. */
+  end(record: ExchangeRecord, endedBy: string, phase: string, bytesIn: number, bytesOut: number): void {
+    const now = this.#clock.now();
+    const line =
+      `{"time":"${new Date(record.wallMs).toISOString()}","client":"${record.client}","method":"${record.method}",` +
+      `"host":${JSON.stringify(record.host)},"target":${JSON.stringify(record.target)},"status":${record.status},` +
+      `"node":${record.node === "" ? "null" : JSON.stringify(record.node)},"attempts":${record.attempts},` +
+      `"bytesIn":${bytesIn},"bytesOut":${bytesOut},"connectMs":${span(record.startedMs, record.sentMs)},` +
+      `"firstByteMs":${span(record.sentMs, record.firstByteMs)},"totalMs":${span(record.startedMs, now)},` +
+      `"endedBy":"${endedBy}","phase":"${phase}"${record.code === "" ? "" : `,"code":"${record.code}"`}}\n`;
+    this.#append(line);
+  }
+
+  /** A request that was refused before it became an exchange. */
+  refused(client: string, code: ErrorCode): void {
+    this.#append(
+      `{"time":"${new Date(this.#clock.wallNow()).toISOString()}","client":"${client}","method":null,"host":null,"target":null,` +
+        `"status":${HTTP_STATUS[code]},"node":null,"attempts":0,"bytesIn":0,"bytesOut":0,"connectMs":null,"firstByteMs":null,` +
+        `"totalMs":0,"endedBy":"client","phase":"head","code":"${code}"}\n`,
+    );
+  }
+
+  #append(line: string): void {
+    this.#lines += line;
+    if (this.#lines.length >= FLUSH_BYTES) this.flush();
+    else this.#cancelFlush ??= this.#clock.after(FLUSH_MS, () => this.flush());
+  }
+
+  flush(): void {
+    this.#cancelFlush?.();
+    this.#cancelFlush = undefined;
+    if (this.#lines === "") return;
+    const lines = this.#lines;
+    this.#lines = "";
+    this.#sink.write(lines);
+  }
+
+  /** The sink had no room: the lines are lost and counted. */
+  dropped(lines: number): void {
+    this.#counters.accessLogLinesDropped += lines;
+  }
+}
+
+/** Milliseconds between two readings with three decimals, or null when one was never taken. */
+function span(fromMs: number, toMs: number): string {
+  return fromMs < 0 || toMs < 0 ? "null" : (toMs - fromMs).toFixed(3);
+}

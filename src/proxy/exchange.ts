@@ -1,0 +1,611 @@
+// Hot path: one object per client connection, reused for its requests. Nothing is allocated for a plain request
+// that finds an idle connection to its node.
+import type { Exchange, Refusal } from "../core/exchange.js";
+import type { Node } from "../core/node.js";
+import { NodeSet } from "../core/node-set.js";
+import { decideRepeat, isIdempotent } from "../core/retry.js";
+import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
+import { type ErrorCode, FnlbError } from "../errors.js";
+import { BodyFramer } from "../http1/body.js";
+import { allowedUpgrade, ComposedRequest, composedBytesMax, composeRequest, type ForwardedLines } from "../http1/compose-request.js";
+import { Framing } from "../http1/framing.js";
+import type { RequestHead } from "../http1/request-head.js";
+import { Field } from "../http1/fields.js";
+import type { ExchangeRecord } from "./access-log.js";
+import { HeldBuffers, outBuffer } from "./buffers.js";
+import type { ProxyContext } from "./context.js";
+import type { Caller, FallbackRoundTripper } from "./fallback-round-tripper.js";
+import { readKey, readKeyHash } from "./key.js";
+import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
+import type { WaitingLink } from "./node-pool.js";
+import { ResponseRelay } from "./response-relay.js";
+
+/** What an exchange needs of the client connection it belongs to. */
+export interface ExchangeClient {
+  readonly context: ProxyContext;
+  readonly roundTripper: FallbackRoundTripper;
+  readonly forwarded: ForwardedLines;
+  readonly clientAddress: string;
+  /** Sends to the client; false: wait for `onClientDrain`. */
+  write(buffer: Buffer, start: number, end: number): boolean;
+  writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Must this connection close after the response that is about to begin? */
+  mustClose(): boolean;
+  /** The exchange is over and the response complete. */
+  onExchangeDone(closes: boolean): void;
+  /** Answer with a problem; closes where the rest of the request makes the connection useless. */
+  onExchangeFailed(code: ErrorCode): void;
+  /** The response cannot be completed: the client must see that it was cut. */
+  onExchangeBroken(): void;
+  /** The node switched protocols: from now on bytes pass in both directions. */
+  onUpgraded(connection: NodeConnection, node: Node, buffer: Buffer, start: number, end: number): void;
+  canOpenTunnel(): boolean;
+}
+
+/** Where an exchange stands. */
+export const Phase = { IDLE: 0, CONNECTING: 1, WAITING: 2, RELAYING: 3 } as const;
+
+/** How long a node may be silent about `Expect: 100-continue` before it gets the body anyway. */
+const CONTINUE_WAIT_MS = 1000;
+
+const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
+const Continue = { NONE: 0, AWAITED: 1 } as const;
+
+/** One request and its response through the balancer, over as many attempts as it takes. */
+export class HttpExchange implements Exchange, Caller, NodeConnectionUser, WaitingLink, TimerOwner {
+  readonly #client: ExchangeClient;
+  readonly #context: ProxyContext;
+  readonly #response: ResponseRelay;
+  readonly #body: BodyFramer;
+  readonly #composed = new ComposedRequest();
+  readonly #timer = new TimerEntry(this);
+  readonly #wholeTimer = new TimerEntry(this);
+  readonly tried = new NodeSet();
+
+  phase: number = Phase.IDLE;
+  keyHash = 0;
+  #keyText = "";
+  refusal: Refusal = "none";
+  dialDeadlineMs = 0;
+  needsFreshConnection = false;
+  cancelSearch: (() => void) | undefined;
+  waitingSinceMs = 0;
+  previousWaiting: WaitingLink | undefined;
+  nextWaiting: WaitingLink | undefined;
+  #isWaiting = false;
+
+  /** The request as it goes to any node: the composed head and what has been kept of its body. */
+  #held: Buffer = HeldBuffers.EMPTY;
+  #heldLength = 0;
+  method = "";
+  minor = 1;
+  upgradeToken = "";
+  isPersistent = true;
+  idempotent = false;
+  bodyHeld = true;
+  reached = false;
+  attempts = 0;
+  #continue: number = Continue.NONE;
+  #hasMoved = false;
+  #isNodeBlocked = false;
+  connection: NodeConnection | undefined;
+  #record: ExchangeRecord | undefined;
+
+  constructor(client: ExchangeClient) {
+    this.#client = client;
+    this.#context = client.context;
+    this.#body = new BodyFramer(client.context.config.headBytesMax);
+    this.#response = new ResponseRelay(this, client);
+  }
+
+  get responseBytesSeen(): number {
+    return this.#response.bytesSeen;
+  }
+
+  /** The request has been read completely. */
+  get isRequestComplete(): boolean {
+    return this.#body.isDone;
+  }
+
+  get isHead(): boolean {
+    return this.method === "HEAD";
+  }
+
+  get record(): ExchangeRecord | undefined {
+    return this.#record;
+  }
+
+  key(): string {
+    return this.#keyText !== "" ? this.#keyText : this.#held.toString("latin1", this.#composed.targetStart, this.#composed.pathEnd);
+  }
+
+  /**
+   * Starts with a parsed head in `buffer` and the bytes behind it up to `end`. Returns the offset behind the last
+   * byte that belongs to this request, so far.
+   */
+  begin(head: RequestHead, buffer: Buffer, end: number): number {
+    const { config, counters, retryBudget } = this.#context;
+    const client = this.#client;
+    const headEnd = head.end;
+    counters.requests++;
+    retryBudget.earn();
+    this.phase = Phase.CONNECTING;
+    this.tried.clear();
+    this.method = head.method;
+    this.minor = head.minor;
+    this.isPersistent = head.isPersistent;
+    this.idempotent = isIdempotent(head.method);
+    this.bodyHeld = true;
+    this.reached = false;
+    this.attempts = 0;
+    this.needsFreshConnection = false;
+    this.#hasMoved = false;
+    this.#isNodeBlocked = false;
+    this.#continue = head.expectsContinue ? Continue.AWAITED : Continue.NONE;
+    this.#response.reset();
+    this.#body.begin(head.framing, head.contentLength, false);
+    this.#keyText = "";
+    this.#record = this.#context.accessLog?.begin(client.clientAddress, head, buffer);
+    if (config.exchangeTimeoutMs > 0) this.#context.wheel.schedule(this.#wholeTimer, config.exchangeTimeoutMs);
+
+    if (config.bodyBytesMax > 0 && head.contentLength > config.bodyBytesMax) {
+      counters.bodiesTooLarge++;
+      this.fail("ERR_BODY_TOO_LARGE");
+      return headEnd;
+    }
+    if (!this.#findKey(head, buffer)) {
+      this.fail("ERR_NO_KEY");
+      return headEnd;
+    }
+    this.upgradeToken = head.wantsUpgrade && head.framing === Framing.NONE ? allowedUpgrade(head, buffer, config.upgradeTokens) : "";
+    if (this.upgradeToken !== "" && !client.canOpenTunnel()) {
+      counters.requestsRefusedAtTunnelLimit++;
+      this.fail("ERR_AT_CAPACITY");
+      return headEnd;
+    }
+    const { forwarded } = client;
+    const isIdKept = !config.requestId || (forwarded.isTrusted && head.fields.count > 0 && hasRequestId(head));
+    const size = composedBytesMax(head, forwarded);
+    this.#held = HeldBuffers.take(size + (this.#body.isDone ? 0 : end - headEnd));
+    composeRequest(head, buffer, this.#held, forwarded, this.upgradeToken, isIdKept ? "" : this.#context.requestId(), this.#composed);
+    this.#heldLength = this.#composed.length;
+
+    let consumed = headEnd;
+    if (!this.#body.isDone && this.#continue === Continue.NONE) {
+      consumed = this.#holdFirst(buffer, consumed, end);
+      if (this.#isBodyRefused()) return consumed;
+    }
+    if (!this.#body.isDone) client.pauseReading();
+    client.roundTripper.begin(this);
+    return consumed;
+  }
+
+  #findKey(head: RequestHead, buffer: Buffer): boolean {
+    const { config } = this.#context;
+    if (config.key.length === 1 && config.key[0].kind === "path" && config.hash === "fast") {
+      this.keyHash = head.pathHash;
+      return true;
+    }
+    const key = readKey(config.key, head, buffer, this.#client.clientAddress);
+    if (key === undefined && config.keyRequired) return false;
+    this.#keyText = key ?? buffer.toString("latin1", head.targetStart, head.pathEnd);
+    this.keyHash = readKeyHash(this.#keyText, config.hash);
+    return true;
+  }
+
+  /** Keeps the body bytes that came with the head: nothing is sent before a connection stands. */
+  #holdFirst(buffer: Buffer, start: number, end: number): number {
+    let at = start;
+    while (at < end && !this.#body.isDone && !this.#body.isBad) {
+      at = this.#body.feed(buffer, at, end);
+      this.#appendHeld(buffer);
+    }
+    return at;
+  }
+
+  #appendHeld(buffer: Buffer): void {
+    const { spans, spanCount, tail } = this.#body;
+    for (let index = 0; index < spanCount; index++) {
+      const first = spans[index * 2];
+      const last = spans[index * 2 + 1];
+      this.#growHeld(last - first);
+      buffer.copy(this.#held, this.#heldLength, first, last);
+      this.#heldLength += last - first;
+    }
+    if (tail !== undefined) {
+      this.#growHeld(tail.length);
+      tail.copy(this.#held, this.#heldLength);
+      this.#heldLength += tail.length;
+    }
+  }
+
+  #growHeld(bytes: number): void {
+    if (this.#heldLength + bytes <= this.#held.length) return;
+    const grown = HeldBuffers.take(Math.max(this.#held.length * 2, this.#heldLength + bytes));
+    this.#held.copy(grown, 0, 0, this.#heldLength);
+    HeldBuffers.giveBack(this.#held);
+    this.#held = grown;
+  }
+
+  /** Broken framing or too many bytes: answers and says true. */
+  #isBodyRefused(): boolean {
+    const { config, counters } = this.#context;
+    if (this.#body.isBad) {
+      this.#refuseBody("ERR_BAD_REQUEST");
+      return true;
+    }
+    if (config.bodyBytesMax > 0 && this.#body.bodyBytes > config.bodyBytesMax) {
+      counters.bodiesTooLarge++;
+      this.#refuseBody("ERR_BODY_TOO_LARGE");
+      return true;
+    }
+    return false;
+  }
+
+  #refuseBody(code: ErrorCode): void {
+    if (this.phase === Phase.RELAYING) this.break("client", "request-body");
+    else this.fail(code);
+  }
+
+  onUnreachable(error: FnlbError): void {
+    this.fail(error.code);
+  }
+
+  /** A connection stands: one write carries the head and what is held of the body. */
+  onConnection(connection: NodeConnection): void {
+    const { counters } = this.#context;
+    const node = connection.pool.node;
+    this.cancelSearch = undefined;
+    this.connection = connection;
+    connection.user = this;
+    this.phase = Phase.WAITING;
+    this.reached = true;
+    this.attempts++;
+    counters.attempts++;
+    this.#response.reset();
+    if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, node.id, this.attempts);
+    const isFlowing = this.#sendHeld(connection, node);
+    if (!connection.stream.isOpen) {
+      // Nothing was written: a connection that had already closed is like a dial that failed.
+      this.reached = false;
+      this.attempts--;
+      this.#retreat("ERR_NODE_CLOSED");
+      return;
+    }
+    connection.stream.resume();
+    this.#isNodeBlocked = !isFlowing;
+    if (this.#body.isDone) this.#awaitResponse();
+    else if (this.#continue === Continue.AWAITED) this.#schedule(CONTINUE_WAIT_MS);
+    else {
+      this.#schedule(this.#context.config.bodyIdleTimeoutMs);
+      if (isFlowing) this.#client.resumeReading();
+    }
+  }
+
+  #sendHeld(connection: NodeConnection, node: Node): boolean {
+    const { basePath } = node.address;
+    const composed = this.#composed;
+    if (basePath === "" && !composed.lacksHost) return connection.stream.write(this.#held, 0, this.#heldLength);
+    let at = 0;
+    const out = Buffer.allocUnsafe(this.#heldLength + basePath.length + node.id.length + 16);
+    at += this.#held.copy(out, at, 0, composed.targetStart);
+    at += out.write(basePath, at, "latin1");
+    at += this.#held.copy(out, at, composed.targetStart, composed.lineEnd);
+    if (composed.lacksHost) at += out.write(`Host: ${hostOf(node)}\r\n`, at, "latin1");
+    at += this.#held.copy(out, at, composed.lineEnd, this.#heldLength);
+    return connection.stream.write(out, 0, at);
+  }
+
+  /** The whole request is on its way. */
+  #awaitResponse(): void {
+    this.#schedule(this.#context.config.responseTimeoutMs);
+    if (this.phase === Phase.WAITING && this.connection !== undefined && !this.#isWaiting) {
+      this.#isWaiting = true;
+      this.connection.pool.addWaiting(this);
+    }
+  }
+
+  #stopWaiting(): void {
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    this.connection?.pool.removeWaiting(this);
+  }
+
+  #schedule(delayMs: number): void {
+    if (delayMs > 0) this.#context.wheel.schedule(this.#timer, delayMs);
+    else this.#context.wheel.cancel(this.#timer);
+  }
+
+  /** Bytes from the client behind the head. Returns the offset behind the last one that belongs to this request. */
+  onRequestData(buffer: Buffer, start: number, end: number): number {
+    let at = start;
+    while (at < end && !this.#body.isDone) {
+      at = this.#body.feed(buffer, at, end);
+      if (this.#isBodyRefused()) return at;
+      this.#keepForReplay(buffer);
+      this.#sendSpans(buffer);
+      if (this.phase === Phase.IDLE) return at;
+    }
+    if (this.#body.isDone) {
+      if (this.phase === Phase.WAITING) this.#awaitResponse();
+    } else {
+      this.#schedule(this.#context.config.bodyIdleTimeoutMs);
+      if (this.#isNodeBlocked) this.#client.pauseReading();
+    }
+    return at;
+  }
+
+  /** A request that may be repeated keeps its body up to a limit, above which that right is given up. */
+  #keepForReplay(buffer: Buffer): void {
+    if (!this.bodyHeld) return;
+    const { config, counters } = this.#context;
+    let bytes = this.#body.tail?.length ?? 0;
+    for (let index = 0; index < this.#body.spanCount; index++) bytes += this.#body.spans[index * 2 + 1] - this.#body.spans[index * 2];
+    if (!this.idempotent || this.phase === Phase.RELAYING) {
+      this.bodyHeld = false;
+    } else if (this.#heldLength - this.#composed.length + bytes > config.replayBytesMax) {
+      this.bodyHeld = false;
+      counters.replayBytesExceeded++;
+    } else this.#appendHeld(buffer);
+  }
+
+  #sendSpans(buffer: Buffer): void {
+    const connection = this.connection;
+    if (connection === undefined) return;
+    const { spans, spanCount, tail } = this.#body;
+    let isFlowing = true;
+    if (spanCount === 1 && tail === undefined) isFlowing = connection.stream.write(buffer, spans[0], spans[1]);
+    else {
+      const out = outBuffer();
+      let at = 0;
+      for (let index = 0; index < spanCount; index++) at += buffer.copy(out, at, spans[index * 2], spans[index * 2 + 1]);
+      if (at > 0) isFlowing = connection.stream.write(out, 0, at);
+      if (tail !== undefined) isFlowing = connection.stream.write(tail, 0, tail.length) && isFlowing;
+    }
+    if (!isFlowing) this.#isNodeBlocked = true;
+  }
+
+  onNodeDrain(): void {
+    this.#isNodeBlocked = false;
+    if (!this.#body.isDone && this.#continue === Continue.NONE) {
+      this.#schedule(this.#context.config.bodyIdleTimeoutMs);
+      this.#client.resumeReading();
+    }
+  }
+
+  onNodeData(buffer: Buffer, start: number, end: number): void {
+    this.connection?.pool.noteByte();
+    if (this.phase === Phase.WAITING) this.#response.onHeadBytes(buffer, start, end);
+    else this.#response.onBodyBytes(buffer, start, end);
+  }
+
+  onClientDrain(): void {
+    this.#response.onClientDrain();
+  }
+
+  /** The node's 100 (Continue), or our patience with its silence: the body may come. */
+  continueBody(): void {
+    this.#continue = Continue.NONE;
+    this.#client.write(CONTINUE, 0, CONTINUE.length);
+    this.#schedule(this.#context.config.bodyIdleTimeoutMs);
+    this.#client.resumeReading();
+  }
+
+  get awaitsContinue(): boolean {
+    return this.#continue === Continue.AWAITED;
+  }
+
+  /** The final head is in: from here on nothing is repeated. */
+  onResponseBegins(): void {
+    this.#stopWaiting();
+    this.phase = Phase.RELAYING;
+    if (this.#record !== undefined) this.#context.accessLog?.noteFirstByte(this.#record, this.#response.status);
+    this.onProgress();
+  }
+
+  /** Bytes moved: the idle limit starts again. */
+  onProgress(): void {
+    this.#schedule(this.#context.config.bodyIdleTimeoutMs);
+  }
+
+  /** The node's connection ended or broke. */
+  onNodeEnd(): void {
+    this.#nodeGone(undefined);
+  }
+
+  onNodeClose(code: string | undefined): void {
+    this.#nodeGone(code);
+  }
+
+  #nodeGone(code: string | undefined): void {
+    if (this.phase === Phase.RELAYING) {
+      if (code === undefined && this.#response.endByClose()) return;
+      this.#context.counters.nodeAborts++;
+      this.break("node", "response-body");
+      return;
+    }
+    if (this.phase !== Phase.WAITING || this.connection === undefined) return;
+    if (this.connection.isFresh && this.#response.bytesSeen === 0) this.connection.pool.noteEarlyClose();
+    this.#retreat(this.#response.bytesSeen > 0 ? "ERR_BAD_RESPONSE" : "ERR_NODE_CLOSED");
+  }
+
+  /** The attempt failed before its response: another node, the same one again, or the end. */
+  #retreat(code: ErrorCode): void {
+    const { config, counters, retryBudget } = this.#context;
+    const connection = this.connection;
+    if (connection === undefined) return;
+    const node = connection.pool.node;
+    const wasFresh = connection.isFresh;
+    // A node that has seen only the head of a request that waits for its 100 has been asked, not told.
+    if (this.awaitsContinue && this.#response.bytesSeen === 0) this.reached = false;
+    const decision = decideRepeat(this, config.attemptsMax, retryBudget);
+    if (decision.kind === "fail") {
+      if (decision.reason === "budget-spent") counters.retriesRefusedByBudget++;
+      this.fail(code);
+      return;
+    }
+    if (decision.kind === "repeat") {
+      retryBudget.spend();
+      counters.retries++;
+    }
+    this.#leaveConnection();
+    // A stale idle connection says nothing about its node: it gets one fresh chance.
+    if (wasFresh) this.tried.add(node.index);
+    this.needsFreshConnection = true;
+    this.phase = Phase.CONNECTING;
+    this.#schedule(0);
+    // Nothing more is read before a connection stands: what has been read is held and goes first.
+    if (!this.#body.isDone) this.#client.pauseReading();
+    this.#client.roundTripper.begin(this);
+  }
+
+  /** The node has become suspect while this exchange waits for it. */
+  leaveSuspect(): void {
+    const { config, cluster, counters, retryBudget } = this.#context;
+    const connection = this.connection;
+    if (this.phase !== Phase.WAITING || connection === undefined || this.#hasMoved) return;
+    if (decideRepeat(this, config.attemptsMax, retryBudget).kind !== "repeat") return;
+    this.tried.add(connection.pool.node.index);
+    const next = cluster.acquire(this);
+    if (next === undefined) return;
+    if (next.suspect) {
+      cluster.release(next);
+      return;
+    }
+    retryBudget.spend();
+    counters.retries++;
+    counters.exchangesMovedOffSuspects++;
+    this.#hasMoved = true;
+    this.#leaveConnection();
+    this.phase = Phase.CONNECTING;
+    this.#schedule(0);
+    this.dialDeadlineMs = this.#context.wheel.nowMs + config.dialDeadlineMs;
+    this.#client.roundTripper.connectTo(this, next);
+  }
+
+  /** Gives the current connection up, unfinished. */
+  #leaveConnection(): void {
+    const connection = this.connection;
+    if (connection === undefined) return;
+    this.#stopWaiting();
+    this.connection = undefined;
+    connection.user = undefined;
+    connection.stream.destroy();
+    this.#context.cluster.release(connection.pool.node);
+  }
+
+  onTimer(entry: TimerEntry): void {
+    const { counters } = this.#context;
+    if (entry === this.#wholeTimer) {
+      counters.exchangeTimeouts++;
+      if (this.phase === Phase.RELAYING) this.break("balancer", "response-body");
+      else this.fail("ERR_NODE_TIMEOUT");
+      return;
+    }
+    if (this.phase === Phase.RELAYING) {
+      counters.bodyTimeouts++;
+      this.break(this.#response.isClientBlocked || !this.#body.isDone ? "client" : "node", "response-body");
+    } else if (this.phase === Phase.WAITING) this.#onWaitTimeout();
+  }
+
+  #onWaitTimeout(): void {
+    const { counters } = this.#context;
+    if (this.awaitsContinue) {
+      this.continueBody();
+      return;
+    }
+    if (!this.#body.isDone && !this.#isNodeBlocked) {
+      counters.bodyTimeouts++;
+      this.fail("ERR_REQUEST_TIMEOUT");
+      return;
+    }
+    counters.responseTimeouts++;
+    this.connection?.pool.noteTimeout(this);
+    this.fail("ERR_NODE_TIMEOUT");
+  }
+
+  /** The client is gone or was cut: nothing is answered, and the node is not to blame. */
+  abort(endedBy: "client" | "balancer"): void {
+    if (this.phase === Phase.IDLE) return;
+    if (endedBy === "client") this.#context.counters.clientAborts++;
+    else this.#context.counters.exchangesCut++;
+    const phase = this.phase === Phase.CONNECTING ? "connect" : this.phase === Phase.WAITING ? (this.#body.isDone ? "wait" : "request-body") : "response-body";
+    this.#close(endedBy, phase);
+  }
+
+  /** Ends with a response of our own. */
+  fail(code: ErrorCode): void {
+    const phase = this.phase === Phase.CONNECTING ? "connect" : this.#body.isDone ? "wait" : "request-body";
+    const endedBy = code === "ERR_BAD_RESPONSE" || code === "ERR_NODE_CLOSED" || code === "ERR_NODE_TIMEOUT" ? "node" : FAULTS_OF_CLIENTS.has(code) ? "client" : "balancer";
+    const record = this.#record;
+    if (record !== undefined) this.#context.accessLog?.noteProblem(record, code);
+    this.#close(endedBy, phase);
+    this.#client.onExchangeFailed(code);
+  }
+
+  /** The response has begun and cannot be completed. */
+  break(endedBy: "client" | "node" | "balancer", phase: string): void {
+    this.#close(endedBy, phase);
+    this.#client.onExchangeBroken();
+  }
+
+  /** The response is complete. `leftover`: the node sent more than its response, or its connection is spent. */
+  finish(isReusable: boolean, keepAliveMs: number, closesClient: boolean): void {
+    const connection = this.connection;
+    const isClean = isReusable && this.#body.isDone;
+    if (connection !== undefined) {
+      this.#stopWaiting();
+      this.connection = undefined;
+      connection.user = undefined;
+      if (isClean) connection.pool.giveBack(connection, keepAliveMs);
+      else connection.stream.destroy();
+      this.#context.cluster.release(connection.pool.node);
+    }
+    const closes = closesClient || !this.#body.isDone;
+    this.#close("-", "done");
+    this.#client.onExchangeDone(closes);
+  }
+
+  /** The node switched protocols: its connection leaves with the tunnel. */
+  upgrade(buffer: Buffer, start: number, end: number): void {
+    const connection = this.connection;
+    if (connection === undefined) return;
+    this.#stopWaiting();
+    this.connection = undefined;
+    connection.user = undefined;
+    this.#close("-", "upgraded");
+    this.#client.onUpgraded(connection, connection.pool.node, buffer, start, end);
+  }
+
+  #close(endedBy: string, phase: string): void {
+    this.cancelSearch?.();
+    this.cancelSearch = undefined;
+    this.#leaveConnection();
+    this.#context.wheel.cancel(this.#wholeTimer);
+    this.#schedule(0);
+    this.phase = Phase.IDLE;
+    if (this.#record !== undefined) {
+      this.#context.accessLog?.end(this.#record, endedBy, phase, this.#body.bodyBytes, this.#response.bodyBytes);
+      this.#record = undefined;
+    }
+    HeldBuffers.giveBack(this.#held);
+    this.#held = HeldBuffers.EMPTY;
+    this.#heldLength = 0;
+  }
+}
+
+const FAULTS_OF_CLIENTS: ReadonlySet<ErrorCode> = new Set(["ERR_BAD_REQUEST", "ERR_BODY_TOO_LARGE", "ERR_REQUEST_TIMEOUT", "ERR_NO_KEY"]);
+
+function hasRequestId(head: RequestHead): boolean {
+  for (let index = 0; index < head.fields.count; index++) if (head.fields.id[index] === Field.X_REQUEST_ID) return true;
+  return false;
+}
+
+function hostOf(node: Node): string {
+  const { address } = node;
+  if (address.kind === "unix") return "localhost";
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return address.port === 80 ? host : `${host}:${address.port}`;
+}

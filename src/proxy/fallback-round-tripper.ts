@@ -1,0 +1,220 @@
+import { FnlbError, ErrNoFallbackNodeFound } from "../errors.js";
+import { isDialFault } from "../core/dead-hosts.js";
+import type { Exchange } from "../core/exchange.js";
+import type { Node } from "../core/node.js";
+import type { ProxyContext } from "./context.js";
+import type { NodeConnection } from "./node-connection.js";
+import type { DialWaiter, NodePool } from "./node-pool.js";
+
+/** An exchange in search of a node. */
+export interface Caller extends Exchange {
+  /** Coarse time at which the search for a node must end. */
+  dialDeadlineMs: number;
+  /** Take no idle connection: the last one was stale. */
+  readonly needsFreshConnection: boolean;
+  /** Gives up what is under way for this caller: a dial, or the wait for one. */
+  cancelSearch: (() => void) | undefined;
+  /** A connection to an acquired node; the caller releases the node. May come within the call to `connect`. */
+  onConnection(connection: NodeConnection): void;
+  /** No node: ERR_NO_FALLBACK_NODE_FOUND, ERR_NO_ACTIVE_NODE, ERR_AT_CAPACITY or ERR_RESOURCES. */
+  onUnreachable(error: FnlbError): void;
+}
+
+/** How many dead nodes are dialled at once for a request when no other is left. */
+const LAST_RESORT_DIALS = 3;
+
+/**
+ * Brings an exchange to a node that can be reached: its own by the ring, else the next one, and so on until one
+ * accepts. A failed dial puts the node into the dead-host set for everybody; when all are in it, dials are tried
+ * in ring order before giving up, because a node that has just come back should serve at once.
+ */
+export class FallbackRoundTripper {
+  readonly #context: ProxyContext;
+  readonly #pools: readonly NodePool[];
+  readonly #lastResorts = new Map<Node, LastResort>();
+  #isOffline = false;
+
+  constructor(context: ProxyContext, pools: readonly NodePool[]) {
+    this.#context = context;
+    this.#pools = pools;
+  }
+
+  /** Starts a search: resets the deadline that its dials share. */
+  begin(caller: Caller): void {
+    caller.dialDeadlineMs = this.#context.wheel.nowMs + this.#context.config.dialDeadlineMs;
+    this.connect(caller);
+  }
+
+  connect(caller: Caller): void {
+    const node = this.#context.cluster.acquire(caller);
+    if (node === undefined) this.#whenNobody(caller);
+    else this.connectTo(caller, node);
+  }
+
+  /** Uses a node that has been acquired already. */
+  connectTo(caller: Caller, node: Node): void {
+    const pool = this.#pools[node.index];
+    if (!caller.needsFreshConnection) {
+      const idle = pool.takeIdle();
+      if (idle !== undefined) {
+        caller.onConnection(idle);
+        return;
+      }
+    }
+    caller.cancelSearch = this.#dial(caller, pool);
+  }
+
+  #dial(caller: Caller, pool: NodePool): () => void {
+    const giveUp = pool.dial(
+      {
+        onDialed: (connection) => {
+          caller.cancelSearch = undefined;
+          caller.onConnection(connection);
+        },
+        onDialFailed: (node, code) => {
+          caller.cancelSearch = undefined;
+          this.#context.cluster.release(node);
+          this.#onDialFailed(caller, node, code);
+        },
+      },
+      this.#dialTimeoutMs(caller),
+    );
+    return () => {
+      giveUp();
+      this.#context.cluster.release(pool.node);
+    };
+  }
+
+  #dialTimeoutMs(caller: Caller): number {
+    const { connectTimeoutMs } = this.#context.config;
+    return Math.max(1, Math.min(connectTimeoutMs, caller.dialDeadlineMs - this.#context.wheel.nowMs));
+  }
+
+  #onDialFailed(caller: Caller, node: Node, code: string): void {
+    if (!isDialFault(code)) {
+      this.#context.counters.dialsFailedByOwnFault++;
+      this.#context.log.warn({ event: "dial_own_fault", node: node.id, code });
+      caller.onUnreachable(new FnlbError("ERR_RESOURCES", `cannot dial: ${code}`));
+      return;
+    }
+    // Added before the mark: marking fails the other dials to this node, which pick their next one at once.
+    caller.tried.add(node.index);
+    this.#context.deadHosts.mark(node, code);
+    this.#context.counters.fallbacks++;
+    if (this.#context.wheel.nowMs >= caller.dialDeadlineMs) this.#giveUp(caller);
+    else this.connect(caller);
+  }
+
+  #whenNobody(caller: Caller): void {
+    switch (caller.refusal) {
+      case "full":
+        this.#context.counters.requestsRefusedAtNodeLimit++;
+        caller.onUnreachable(new FnlbError("ERR_AT_CAPACITY", "every node is at its connection limit"));
+        return;
+      case "drained":
+        caller.onUnreachable(new FnlbError("ERR_NO_ACTIVE_NODE", "no node is active"));
+        return;
+      default:
+        this.#dialDead(caller);
+    }
+  }
+
+  /** The last resort: dead nodes that this request has not dialled itself. */
+  #dialDead(caller: Caller): void {
+    const nodes: Node[] = [];
+    while (nodes.length < LAST_RESORT_DIALS) {
+      const node = this.#context.cluster.nextDead(caller);
+      if (node === undefined) break;
+      caller.tried.add(node.index);
+      nodes.push(node);
+    }
+    if (nodes.length === 0) {
+      this.#giveUp(caller);
+      return;
+    }
+    const wait: LastResortWait = { remaining: nodes.length, onAlive: () => {}, onFailed: () => {} };
+    const leave = () => {
+      for (const node of nodes) this.#lastResorts.get(node)?.leave(wait);
+      caller.cancelSearch = undefined;
+    };
+    wait.onAlive = (node) => {
+      leave();
+      caller.tried.delete(node.index);
+      this.connect(caller);
+    };
+    wait.onFailed = () => {
+      if (--wait.remaining > 0) return;
+      leave();
+      this.#giveUp(caller);
+    };
+    caller.cancelSearch = leave;
+    for (const node of nodes) this.#joinLastResort(node, wait, this.#dialTimeoutMs(caller));
+  }
+
+  /** One dial a node, however many requests wait for it. */
+  #joinLastResort(node: Node, wait: LastResortWait, timeoutMs: number): void {
+    const running = this.#lastResorts.get(node);
+    if (running !== undefined) {
+      running.join(wait);
+      return;
+    }
+    const pool = this.#pools[node.index];
+    const started = new LastResort(node, () => this.#lastResorts.delete(node));
+    this.#lastResorts.set(node, started);
+    started.join(wait);
+    pool.dial(started, timeoutMs);
+  }
+
+  #giveUp(caller: Caller): void {
+    const error = new ErrNoFallbackNodeFound();
+    if (!this.#isOffline) {
+      this.#isOffline = true;
+      this.#context.log.error({ event: "no_fallback_node_found", code: error.code }, error.message);
+    }
+    caller.onUnreachable(error);
+  }
+
+  /** A node came back: the next time nobody is found is a new transition. */
+  onNodeAlive(): void {
+    this.#isOffline = false;
+  }
+}
+
+interface LastResortWait {
+  remaining: number;
+  onAlive: (node: Node) => void;
+  onFailed: () => void;
+}
+
+/** A dial to a dead node that every request without a node waits for together. */
+class LastResort implements DialWaiter {
+  readonly #node: Node;
+  readonly #onOver: () => void;
+  readonly #waits = new Set<LastResortWait>();
+
+  constructor(node: Node, onOver: () => void) {
+    this.#node = node;
+    this.#onOver = onOver;
+  }
+
+  join(wait: LastResortWait): void {
+    this.#waits.add(wait);
+  }
+
+  leave(wait: LastResortWait): void {
+    this.#waits.delete(wait);
+  }
+
+  onDialed(connection: NodeConnection): void {
+    this.#onOver();
+    // To the pool first: the first of those who wait takes it from there.
+    connection.pool.giveBack(connection, -1);
+    connection.isFresh = true;
+    for (const wait of [...this.#waits]) if (this.#waits.has(wait)) wait.onAlive(this.#node);
+  }
+
+  onDialFailed(): void {
+    this.#onOver();
+    for (const wait of [...this.#waits]) if (this.#waits.has(wait)) wait.onFailed();
+  }
+}

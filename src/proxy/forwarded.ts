@@ -1,0 +1,29 @@
+import type { Config } from "../config/config.js";
+import type { ForwardedLines } from "../http1/compose-request.js";
+
+export interface ForwardedOptions {
+  readonly config: Config;
+  readonly isTrusted: boolean;
+  /** The client's address, "" for a unix socket. */
+  readonly address: string;
+  /** Port that the client connected to. */
+  readonly port: number;
+  readonly viaName: string;
+}
+
+/** What one client connection adds to its requests, made once for all of them. */
+export function forwardedLines({ config, isTrusted, address, port, viaName }: ForwardedOptions): ForwardedLines {
+  const { forwardedFor, forwardedHeaders } = config;
+  return {
+    forwardedFor: forwardedFor === "off" ? "" : address,
+    replacesFor: forwardedFor === "replace",
+    sendsXForwarded: forwardedHeaders === "x-forwarded" || forwardedHeaders === "both",
+    sendsForwarded: forwardedHeaders === "forwarded" || forwardedHeaders === "both",
+    isTrusted,
+    proto: "http",
+    port,
+    forwardedNode: address === "" ? "unknown" : address.includes(":") ? `"[${address}]"` : address,
+    viaAndEnd: `Via: 1.1 ${viaName}\r\n\r\n`,
+    viaName,
+  };
+}

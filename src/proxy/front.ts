@@ -1,0 +1,170 @@
+import type { ListenerConfig } from "../config/config.js";
+import type { ByteStream, StreamHandler } from "../core/stream.js";
+import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
+import { problemResponse } from "../http1/problem.js";
+import { RequestHead } from "../http1/request-head.js";
+import { ClientConnection, type ClientHost } from "./client-connection.js";
+import type { ProxyContext } from "./context.js";
+import type { FallbackRoundTripper } from "./fallback-round-tripper.js";
+
+const TURNED_AWAY_MAX = 256;
+const TURNED_AWAY_MS = 1000;
+
+/** The side of the balancer that clients see: admits connections within the limits and knows all of them. */
+export class Front implements ClientHost {
+  readonly context: ProxyContext;
+  readonly roundTripper: FallbackRoundTripper;
+  readonly requestHead: RequestHead;
+  readonly #connections = new Set<ClientConnection>();
+  readonly #turnedAway = new Set<TurnedAway>();
+  readonly #perClient = new Map<string, number>();
+  isDraining = false;
+  tunnels = 0;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(context: ProxyContext, roundTripper: FallbackRoundTripper) {
+    this.context = context;
+    this.roundTripper = roundTripper;
+    this.requestHead = new RequestHead(context.config);
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  get exchanges(): number {
+    let count = 0;
+    for (const connection of this.#connections) if (connection.isBusy) count++;
+    return count;
+  }
+
+  accept(stream: ByteStream, listener: ListenerConfig): void {
+    const { config, counters, isTrusted } = this.context;
+    counters.connectionsAccepted++;
+    const address = stream.remoteAddress;
+    if (listener.proxyProtocol && !isTrusted(address)) {
+      counters.connectionsRefusedByProxyHeader++;
+      stream.destroy();
+      return;
+    }
+    if (this.#connections.size >= config.connectionsMax) {
+      counters.connectionsRefusedByLimit++;
+      this.#turnAway(stream, "ERR_AT_CAPACITY");
+      return;
+    }
+    if (config.connectionsPerClientMax > 0 && address !== "") {
+      const count = this.#perClient.get(address) ?? 0;
+      if (count >= config.connectionsPerClientMax) {
+        counters.connectionsRefusedByClientLimit++;
+        this.#turnAway(stream, "ERR_CLIENT_LIMIT");
+        return;
+      }
+      this.#perClient.set(address, count + 1);
+    }
+    const connection = new ClientConnection(this, stream, listener.proxyProtocol);
+    this.#connections.add(connection);
+    connection.start();
+  }
+
+  /** Answers before anything was read, and closes. */
+  #turnAway(stream: ByteStream, code: "ERR_AT_CAPACITY" | "ERR_CLIENT_LIMIT"): void {
+    const answer = problemResponse(code, { closes: true, isHead: false, date: this.context.date() });
+    this.context.counters.problems++;
+    // Above this many at once the answer may be lost to the reset, or the limit would be none.
+    if (this.#turnedAway.size >= TURNED_AWAY_MAX) {
+      stream.destroy();
+      return;
+    }
+    const refused = new TurnedAway(stream, this.context, (ended) => this.#turnedAway.delete(ended));
+    this.#turnedAway.add(refused);
+    refused.answer(answer);
+  }
+
+  canOpenTunnel(): boolean {
+    const { tunnelsMax } = this.context.config;
+    return tunnelsMax === 0 || this.tunnels < tunnelsMax;
+  }
+
+  onTunnelOpened(): void {
+    this.tunnels++;
+  }
+
+  onTunnelClosed(): void {
+    this.tunnels--;
+  }
+
+  onConnectionClosed(connection: ClientConnection): void {
+    if (!this.#connections.delete(connection)) return;
+    const address = connection.peerAddress;
+    const count = this.#perClient.get(address);
+    if (count !== undefined) {
+      if (count === 1) this.#perClient.delete(address);
+      else this.#perClient.set(address, count - 1);
+    }
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  /** Closes the connections that are idle now; the others close behind their response. */
+  closeIdle(): void {
+    for (const connection of [...this.#connections]) connection.closeIfIdle();
+  }
+
+  /** Resolves once no connection is left. */
+  whenEmpty(): Promise<void> {
+    if (this.#connections.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve;
+    });
+  }
+
+  /** Ends every connection now and returns how many exchanges and tunnels were cut. */
+  cutAll(): number {
+    for (const refused of [...this.#turnedAway]) refused.close();
+    let cut = 0;
+    for (const connection of [...this.#connections]) if (connection.cut()) cut++;
+    return cut;
+  }
+}
+
+/** A connection over a limit: answered, then read and thrown away until the client has seen the answer. */
+class TurnedAway implements StreamHandler, TimerOwner {
+  readonly #stream: ByteStream;
+  readonly #context: ProxyContext;
+  readonly #onOver: (refused: TurnedAway) => void;
+  readonly #timer = new TimerEntry(this);
+
+  constructor(stream: ByteStream, context: ProxyContext, onOver: (refused: TurnedAway) => void) {
+    this.#stream = stream;
+    this.#context = context;
+    this.#onOver = onOver;
+    stream.handler = this;
+  }
+
+  answer(message: Buffer): void {
+    this.#context.wheel.schedule(this.#timer, TURNED_AWAY_MS);
+    this.#stream.write(message, 0, message.length);
+    this.#stream.end();
+    this.#stream.resume();
+  }
+
+  onData(): void {}
+
+  onDrain(): void {}
+
+  onEnd(): void {
+    this.#stream.destroy();
+  }
+
+  onTimer(): void {
+    this.#stream.destroy();
+  }
+
+  close(): void {
+    this.#stream.destroy();
+  }
+
+  onClose(): void {
+    this.#context.wheel.cancel(this.#timer);
+    this.#onOver(this);
+  }
+}

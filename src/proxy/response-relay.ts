@@ -1,0 +1,287 @@
+// Hot path: the response of a node on its way to the client.
+import { BodyFramer } from "../http1/body.js";
+import { composeResponse, RESPONSE_ADDED_BYTES_MAX, type ResponseEdits } from "../http1/compose-response.js";
+import { Framing } from "../http1/framing.js";
+import { HeadResult } from "../http1/request-head.js";
+import { ResponseHead } from "../http1/response-head.js";
+import { equalsIgnoreCase } from "../http1/chars.js";
+import { outBuffer } from "./buffers.js";
+import type { ExchangeClient, HttpExchange } from "./exchange.js";
+
+/** Below this, body bytes join their head in one buffer; above it copying costs more than a vectored write. */
+const JOIN_BYTES_MAX = 16 * 1024;
+const INTERIM_MAX = 10;
+const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
+
+/** One parser for all connections of a process: between two reads it holds nothing. */
+const heads = new WeakMap<object, ResponseHead>();
+
+function headFor(client: ExchangeClient): ResponseHead {
+  const { config } = client.context;
+  let head = heads.get(client.context);
+  if (head === undefined) {
+    head = new ResponseHead(config);
+    heads.set(client.context, head);
+  }
+  return head;
+}
+
+/** Reads one response from a node and passes it on, head first and then body, framed for this client. */
+export class ResponseRelay {
+  readonly #exchange: HttpExchange;
+  readonly #client: ExchangeClient;
+  readonly #head: ResponseHead;
+  readonly #body: BodyFramer;
+  readonly #edits: ResponseEdits = { addsChunked: false, dropsChunked: false, connection: "", upgradeToken: "" };
+  #partial: Buffer | undefined;
+  #interims = 0;
+  #closesClient = false;
+  #isReusable = false;
+  #keepAliveMs = -1;
+  /** Bytes of this attempt's response, of any kind. */
+  bytesSeen = 0;
+  status = 0;
+  isClientBlocked = false;
+
+  constructor(exchange: HttpExchange, client: ExchangeClient) {
+    this.#exchange = exchange;
+    this.#client = client;
+    this.#head = headFor(client);
+    this.#body = new BodyFramer(client.context.config.responseHeadBytesMax);
+  }
+
+  get bodyBytes(): number {
+    return this.#body.bodyBytes;
+  }
+
+  /** Before each attempt. */
+  reset(): void {
+    this.#partial = undefined;
+    this.#interims = 0;
+    this.bytesSeen = 0;
+    this.status = 0;
+    this.isClientBlocked = false;
+    this.#body.begin(Framing.NONE, 0, false);
+  }
+
+  onHeadBytes(buffer: Buffer, start: number, end: number): void {
+    this.bytesSeen += end - start;
+    if (this.#partial === undefined) {
+      this.#parse(buffer, start, end);
+      return;
+    }
+    const joined = Buffer.concat([this.#partial, buffer.subarray(start, end)]);
+    this.#partial = undefined;
+    this.#parse(joined, 0, joined.length);
+  }
+
+  #parse(buffer: Buffer, start: number, end: number): void {
+    const head = this.#head;
+    let at = start;
+    for (;;) {
+      const result = head.parse(buffer, at, end, this.#exchange.isHead);
+      if (result === HeadResult.MORE) {
+        // The bytes are the stream's again after this call.
+        this.#partial = Buffer.from(buffer.subarray(at, end));
+        return;
+      }
+      if (result === HeadResult.REFUSED) {
+        this.#exchange.fail("ERR_BAD_RESPONSE");
+        return;
+      }
+      if (head.status >= 200) break;
+      if (head.status === 101) {
+        this.#switchProtocols(buffer, end);
+        return;
+      }
+      if (!this.#relayInterim(buffer)) return;
+      at = head.end;
+      if (at === end) return;
+    }
+    this.#begin(buffer, end);
+  }
+
+  /** 100 answers an expectation or is dropped; other interim responses pass, up to a limit (RFC 9110 §15.2). */
+  #relayInterim(buffer: Buffer): boolean {
+    const { counters } = this.#client.context;
+    if (this.#head.status === 100) {
+      if (this.#exchange.awaitsContinue) this.#exchange.continueBody();
+      // The body that now flows may have ended the exchange, if it was malformed.
+      return this.#exchange.connection !== undefined;
+    }
+    if (this.#exchange.minor === 0 || ++this.#interims > INTERIM_MAX) {
+      counters.interimResponsesDropped++;
+      return true;
+    }
+    const edits = this.#edits;
+    edits.addsChunked = false;
+    edits.dropsChunked = false;
+    edits.connection = "";
+    edits.upgradeToken = "";
+    const out = outBuffer(this.#head.end - this.#head.start + RESPONSE_ADDED_BYTES_MAX);
+    counters.responses1xx++;
+    this.#client.write(out, 0, composeResponse(this.#head, buffer, out, 0, edits));
+    return true;
+  }
+
+  #switchProtocols(buffer: Buffer, end: number): void {
+    const head = this.#head;
+    const { upgradeToken } = this.#exchange;
+    if (upgradeToken === "" || !equalsIgnoreCase(buffer, head.upgradeStart, head.upgradeEnd, upgradeToken)) {
+      this.#exchange.fail("ERR_BAD_RESPONSE");
+      return;
+    }
+    const edits = this.#edits;
+    edits.addsChunked = false;
+    edits.dropsChunked = false;
+    edits.connection = "Upgrade";
+    edits.upgradeToken = buffer.toString("latin1", head.upgradeStart, head.upgradeEnd);
+    const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX);
+    this.status = 101;
+    this.#client.context.counters.responses1xx++;
+    const rest = head.end;
+    this.#exchange.onResponseBegins();
+    this.#client.write(out, 0, composeResponse(head, buffer, out, 0, edits));
+    this.#exchange.upgrade(buffer, rest, end);
+  }
+
+  /** The final head, and the body bytes that came with it, leave in one write. */
+  #begin(buffer: Buffer, end: number): void {
+    const head = this.#head;
+    const exchange = this.#exchange;
+    const client = this.#client;
+    const edits = this.#edits;
+    const isOld = exchange.minor === 0;
+    const isChunked = head.framing === Framing.CHUNKED;
+    const isUntilClose = head.framing === Framing.UNTIL_CLOSE;
+    this.status = head.status;
+    this.#countStatus();
+    this.#isReusable = head.isPersistent;
+    this.#keepAliveMs = head.keepAliveMs;
+    edits.addsChunked = isUntilClose && !isOld;
+    edits.dropsChunked = isOld && isChunked;
+    edits.upgradeToken = "";
+    this.#closesClient =
+      !exchange.isPersistent || !exchange.isRequestComplete || client.mustClose() || (isOld && (isChunked || isUntilClose));
+    edits.connection = this.#closesClient ? "close" : isOld ? "keep-alive" : "";
+    this.#body.begin(head.framing, head.contentLength, edits.dropsChunked);
+    exchange.onResponseBegins();
+
+    const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX + JOIN_BYTES_MAX);
+    const headLength = composeResponse(head, buffer, out, 0, edits);
+    const bodyStart = head.end;
+    if (bodyStart === end || this.#body.isDone) {
+      this.#settle(client.write(out, 0, headLength));
+      if (this.#body.isDone) this.#finish(bodyStart < end);
+      return;
+    }
+    if (edits.addsChunked) {
+      client.write(out, 0, headLength);
+      this.#relayBody(buffer, bodyStart, end);
+      return;
+    }
+    const body = this.#body;
+    const stop = body.feed(buffer, bodyStart, end);
+    if (body.isBad) {
+      this.#client.write(out, 0, headLength);
+      exchange.break("node", "response-body");
+      return;
+    }
+    if (body.spanCount === 1 && body.tail === undefined) {
+      const first = body.spans[0];
+      const last = body.spans[1];
+      if (last - first <= JOIN_BYTES_MAX) {
+        buffer.copy(out, headLength, first, last);
+        this.#settle(client.write(out, 0, headLength + last - first));
+      } else this.#settle(client.writeBoth(out, headLength, buffer, first, last));
+    } else {
+      client.write(out, 0, headLength);
+      this.#writeSpans(buffer);
+    }
+    this.#afterFeed(buffer, stop, end);
+  }
+
+  #countStatus(): void {
+    const { counters } = this.#client.context;
+    if (this.status < 300) counters.responses2xx++;
+    else if (this.status < 400) counters.responses3xx++;
+    else if (this.status < 500) counters.responses4xx++;
+    else counters.responses5xx++;
+  }
+
+  onBodyBytes(buffer: Buffer, start: number, end: number): void {
+    this.bytesSeen += end - start;
+    this.#exchange.onProgress();
+    this.#relayBody(buffer, start, end);
+  }
+
+  #relayBody(buffer: Buffer, start: number, end: number): void {
+    const body = this.#body;
+    const stop = body.feed(buffer, start, end);
+    if (body.isBad) {
+      this.#exchange.break("node", "response-body");
+      return;
+    }
+    this.#writeSpans(buffer);
+    this.#afterFeed(buffer, stop, end);
+  }
+
+  #afterFeed(buffer: Buffer, stop: number, end: number): void {
+    if (this.#body.isDone) this.#finish(stop < end);
+    else if (stop < end && this.#exchange.connection !== undefined) this.#relayBody(buffer, stop, end);
+  }
+
+  #writeSpans(buffer: Buffer): void {
+    const { spans, spanCount, tail } = this.#body;
+    if (spanCount === 0 && tail === undefined) return;
+    if (this.#edits.addsChunked) {
+      this.#writeChunk(buffer, spans[0], spans[1]);
+      return;
+    }
+    if (spanCount === 1 && tail === undefined) {
+      this.#settle(this.#client.write(buffer, spans[0], spans[1]));
+      return;
+    }
+    const out = outBuffer();
+    let at = 0;
+    for (let index = 0; index < spanCount; index++) at += buffer.copy(out, at, spans[index * 2], spans[index * 2 + 1]);
+    if (tail === undefined) this.#settle(this.#client.write(out, 0, at));
+    else this.#settle(this.#client.writeBoth(out, at, tail, 0, tail.length));
+  }
+
+  #writeChunk(buffer: Buffer, start: number, end: number): void {
+    const out = outBuffer();
+    let at = out.write(`${(end - start).toString(16)}\r\n`, 0, "latin1");
+    at += buffer.copy(out, at, start, end);
+    at += out.write("\r\n", at, "latin1");
+    this.#settle(this.#client.write(out, 0, at));
+  }
+
+  /** Waits with the node while the client is behind. */
+  #settle(isFlowing: boolean): void {
+    if (isFlowing || this.isClientBlocked) return;
+    this.isClientBlocked = true;
+    this.#exchange.connection?.stream.pause();
+  }
+
+  onClientDrain(): void {
+    if (!this.isClientBlocked) return;
+    this.isClientBlocked = false;
+    this.#exchange.onProgress();
+    this.#exchange.connection?.stream.resume();
+  }
+
+  /** The node closed cleanly. True when that is how its body was meant to end. */
+  endByClose(): boolean {
+    if (this.#body.framing !== Framing.UNTIL_CLOSE || this.#body.isDone) return false;
+    this.#body.finish();
+    if (this.#edits.addsChunked) this.#client.write(LAST_CHUNK, 0, LAST_CHUNK.length);
+    this.#finish(false);
+    return true;
+  }
+
+  /** `hasLeftover`: bytes follow that are no part of any response; they must never reach a client. */
+  #finish(hasLeftover: boolean): void {
+    this.#exchange.finish(this.#isReusable && !hasLeftover, this.#keepAliveMs, this.#closesClient);
+  }
+}

@@ -1,0 +1,128 @@
+import { connect, type Socket } from "node:net";
+import { type ByteStream, type Dial, READ_BYTES_MAX, type StreamHandler } from "../core/stream.js";
+import { plainAddress } from "./fast-stream.js";
+
+const nobody: StreamHandler = {
+  onData() {},
+  onDrain() {},
+  onEnd() {},
+  onClose() {},
+};
+
+const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES_MAX);
+
+/** A byte stream on the public `net` API: slower than handles, and right on every runtime. */
+export class PlainStream implements ByteStream {
+  readonly #socket: Socket;
+  handler: StreamHandler = nobody;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localPort: number;
+  #isBlocked = false;
+  #breakCode: string | undefined;
+  readonly #onWritten = () => {
+    if (!this.#isBlocked || this.#socket.writableLength > 0) return;
+    this.#isBlocked = false;
+    if (this.isOpen) this.handler.onDrain();
+  };
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    const isTcp = socket.remoteFamily !== undefined;
+    this.remoteAddress = isTcp ? plainAddress(socket.remoteAddress ?? "") : "";
+    this.remotePort = socket.remotePort ?? 0;
+    this.localPort = isTcp ? (socket.localPort ?? 0) : 0;
+    socket.setNoDelay(true);
+    socket.pause();
+    socket.on("data", (chunk: Buffer) => this.handler.onData(chunk, 0, chunk.length));
+    socket.on("end", () => this.handler.onEnd());
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      this.#breakCode ??= error.code ?? "EIO";
+    });
+    socket.on("close", () => this.handler.onClose(this.#breakCode));
+  }
+
+  get isOpen(): boolean {
+    return !this.#socket.destroyed;
+  }
+
+  /** For `net.connect({ onread })`, whose bytes do not come as "data" events. */
+  onRead(count: number): void {
+    this.handler.onData(readBuffer, 0, count);
+  }
+
+  write(buffer: Buffer, start: number, end: number): boolean {
+    if (this.#socket.destroyed) return true;
+    // Copied before it is known whether the kernel takes it all: the public API does not say in time.
+    this.#socket.write(Buffer.from(buffer.subarray(start, end)), this.#onWritten);
+    return this.#settle();
+  }
+
+  writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean {
+    if (this.#socket.destroyed) return true;
+    const joined = Buffer.allocUnsafe(firstEnd + secondEnd - secondStart);
+    first.copy(joined, 0, 0, firstEnd);
+    second.copy(joined, firstEnd, secondStart, secondEnd);
+    this.#socket.write(joined, this.#onWritten);
+    return this.#settle();
+  }
+
+  #settle(): boolean {
+    this.#isBlocked = this.#socket.writableLength > 0;
+    return !this.#isBlocked;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    if (!this.#socket.destroyed) this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  reset(): void {
+    if (this.#socket.destroyed) return;
+    if (this.remoteAddress === "") this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
+  }
+}
+
+/** Dials with `net.connect`, reading into one buffer for all. */
+export const plainDial: Dial = (target, handler) => {
+  let stream: PlainStream | undefined;
+  const socket = connect({
+    ...target,
+    allowHalfOpen: true,
+    // Addresses are resolved already; trying families in turn would add its own waits.
+    autoSelectFamily: false,
+    onread: {
+      buffer: readBuffer,
+      callback: (count: number) => {
+        stream?.onRead(count);
+        return true;
+      },
+    },
+  } as Parameters<typeof connect>[0] & object);
+  const onError = (error: NodeJS.ErrnoException) => handler.onDialFailed(error.code ?? "EIO");
+  socket.once("error", onError);
+  socket.once("connect", () => {
+    socket.off("error", onError);
+    stream = new PlainStream(socket);
+    handler.onDialed(stream);
+  });
+  return () => {
+    if (stream !== undefined) return;
+    socket.off("error", onError);
+    // Whatever the abandoned attempt still reports is of no interest.
+    socket.on("error", () => {});
+    socket.destroy();
+  };
+};

@@ -1,0 +1,163 @@
+import { unlinkSync } from "node:fs";
+import { connect, createServer, type AddressInfo, type Server } from "node:net";
+import type { ListenAddress } from "../config/config.js";
+import type { ByteStream, Dial, StreamHandler } from "../core/stream.js";
+import { FnlbError } from "../errors.js";
+import { type FastSockets, openFastSockets } from "./fast-stream.js";
+import { PlainStream, plainDial } from "./plain-stream.js";
+
+export interface BoundListener {
+  /** `127.0.0.1:8081`, `[::1]:8081` or `unix:/path`. */
+  readonly address: string;
+  /** Accepts no more. Connections that were accepted go on. */
+  close(): void;
+}
+
+/** The two things the data path needs of the system, in one of two ways. */
+export interface Sockets {
+  readonly mode: "fast" | "plain";
+  /** Opens a listening socket; each connection arrives paused. Rejects with ERR_LISTEN. */
+  listen(address: ListenAddress, onAccept: (stream: ByteStream) => void): Promise<BoundListener>;
+  readonly dial: Dial;
+}
+
+const BACKLOG = 4096;
+const SELF_TEST_MS = 2000;
+
+export interface OpenSocketsOptions {
+  /** "plain" turns the fast mode off; anything else tries it. */
+  readonly preference: string | undefined;
+  /** Told why when the fast mode was wanted and does not work here. */
+  readonly onFallback: (reason: string) => void;
+}
+
+/** Chooses the fast mode when it proves itself in a round trip over loopback, else the public API. */
+export async function openSockets({ preference, onFallback }: OpenSocketsOptions): Promise<Sockets> {
+  if (preference !== "plain") {
+    try {
+      const fast = openFastSockets();
+      await proveRoundTrip(fast);
+      return socketsOf("fast", fast.dial, (server, onAccept) => fast.takeOver(server, onAccept));
+    } catch (error) {
+      onFallback(error instanceof Error ? error.message : String(error));
+    }
+  }
+  return socketsOf("plain", plainDial, (server, onAccept) => {
+    server.on("connection", (socket) => onAccept(new PlainStream(socket)));
+  });
+}
+
+type TakeOver = (server: Server, onAccept: (stream: ByteStream) => void) => void;
+
+function socketsOf(mode: "fast" | "plain", dial: Dial, takeOver: TakeOver): Sockets {
+  return {
+    mode,
+    dial,
+    async listen(address, onAccept) {
+      const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
+      try {
+        await bind(server, address);
+      } catch (error) {
+        if (address.kind !== "unix" || !(await isStale(address.path, error))) throw listenError(error);
+        unlinkSync(address.path);
+        await bind(server, address).catch((again) => {
+          throw listenError(again);
+        });
+      }
+      takeOver(server, onAccept);
+      // A failed accept closes one connection; the listener stays.
+      server.on("error", () => {});
+      return { address: boundAddress(server), close: () => server.close() };
+    },
+  };
+}
+
+function listenError(error: unknown): FnlbError {
+  return new FnlbError("ERR_LISTEN", error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+function bind(server: Server, address: ListenAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    const onListening = () => {
+      server.off("error", reject);
+      resolve();
+    };
+    if (address.kind === "tcp") server.listen({ host: address.host, port: address.port, backlog: BACKLOG }, onListening);
+    else if (address.kind === "unix") server.listen({ path: address.path, backlog: BACKLOG }, onListening);
+    else server.listen({ fd: address.fd, backlog: BACKLOG }, onListening);
+  });
+}
+
+/** A socket file that nobody listens on any more, left by a process that was killed. */
+function isStale(path: string, error: unknown): Promise<boolean> {
+  if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const probe = connect({ path });
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once("error", (failure: NodeJS.ErrnoException) => resolve(failure.code === "ECONNREFUSED"));
+  });
+}
+
+function boundAddress(server: Server): string {
+  const bound = server.address() as AddressInfo | string | null;
+  if (bound === null) return "unknown";
+  if (typeof bound === "string") return `unix:${bound}`;
+  return bound.family === "IPv6" ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`;
+}
+
+/** Sends bytes to and fro and closes both ends, on the very code that will carry the traffic. */
+async function proveRoundTrip(fast: FastSockets): Promise<void> {
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
+  await bind(server, { kind: "tcp", host: "127.0.0.1", port: 0 });
+  const streams: ByteStream[] = [];
+  let cancelDial = () => {};
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error("the self-test of the fast sockets timed out")), SELF_TEST_MS);
+      const fail = (reason: string) => reject(new Error(`the self-test of the fast sockets failed: ${reason}`));
+      fast.takeOver(server, (accepted) => {
+        streams.push(accepted);
+        if (accepted.remoteAddress !== "127.0.0.1" || accepted.localPort === 0) fail("no addresses");
+        accepted.handler = testHandler({
+          onData: (buffer, start, end) => accepted.writeBoth(Buffer.from("<"), 1, Buffer.from(`${buffer.toString("latin1", start, end)}>`), 0, end - start + 1),
+          onEnd: () => accepted.destroy(),
+        });
+        accepted.resume();
+      });
+      cancelDial = fast.dial(
+        { host: "127.0.0.1", port: (server.address() as AddressInfo).port },
+        {
+          onDialFailed: fail,
+          onDialed(dialled) {
+            streams.push(dialled);
+            let answer = "";
+            dialled.handler = testHandler({
+              onData: (buffer, start, end) => {
+                answer += buffer.toString("latin1", start, end);
+                if (answer.endsWith(">")) dialled.end();
+              },
+              onEnd: () => dialled.destroy(),
+              onClose: () => (answer === "<fnlb>" ? resolve() : fail(`got ${JSON.stringify(answer)}`)),
+            });
+            dialled.resume();
+            dialled.write(Buffer.from("-fnlb-"), 1, 5);
+          },
+        },
+      );
+    });
+  } finally {
+    clearTimeout(timer);
+    cancelDial();
+    for (const stream of streams) stream.destroy();
+    server.close();
+  }
+}
+
+function testHandler(handler: Partial<StreamHandler>): StreamHandler {
+  return { onData() {}, onDrain() {}, onEnd() {}, onClose() {}, ...handler };
+}
