@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
+import { type Balancer, type BalancerDependencies, createBalancer } from "../../src/balancer.js";
+import type { Config, ListenerConfig, NodeConfig } from "../../src/config/config.js";
+import type { LogFields } from "../../src/core/log.js";
+import { ByteLog } from "./byte-log.js";
+
+/** The defaults of the program, written out: what a test does not name is what users get. */
+export const DEFAULTS: Config = {
+  listeners: [{ address: { kind: "tcp", host: "127.0.0.1", port: 0 }, proxyProtocol: false }],
+  nodes: [],
+  key: [{ kind: "path" }],
+  keyRequired: false,
+  hash: "fast",
+  balanceFactor: 1.5,
+  resolveIntervalMs: 10_000,
+  connectTimeoutMs: 2000,
+  dialDeadlineMs: 5000,
+  responseTimeoutMs: 60_000,
+  silenceMs: 1000,
+  bodyIdleTimeoutMs: 60_000,
+  exchangeTimeoutMs: 0,
+  headTimeoutMs: 10_000,
+  keepAliveTimeoutMs: 60_000,
+  nodeKeepAliveTimeoutMs: 4000,
+  tunnelIdleTimeoutMs: 3_600_000,
+  pingIntervalMs: 1000,
+  pingTimeoutMs: 1000,
+  attemptsMax: 3,
+  replayBytesMax: 64 * 1024,
+  headBytesMax: 16 * 1024,
+  headFieldsMax: 100,
+  targetBytesMax: 8 * 1024,
+  responseHeadBytesMax: 64 * 1024,
+  bodyBytesMax: 0,
+  connectionsMax: 10_000,
+  connectionsPerClientMax: 0,
+  requestsPerConnectionMax: 100_000,
+  tunnelsMax: 10_000,
+  nodeConnectionsMax: 1024,
+  nodeIdleConnectionsMax: 100,
+  trustedProxies: [],
+  forwardedFor: "append",
+  forwardedHeaders: "x-forwarded",
+  requestId: false,
+  upgradeTokens: ["websocket"],
+  abortOnClose: false,
+  drainDelayMs: 0,
+  shutdownTimeoutMs: 25_000,
+  accessLog: "",
+  logFile: "-",
+  logLevel: "info",
+};
+
+export type LogEvent = LogFields & { readonly level: string; readonly message: string | undefined };
+
+/** A balancer under test, its events, and where it listens. */
+export interface TestBalancer {
+  readonly balancer: Balancer;
+  /** Port of the first listener, 0 if that is a unix socket. */
+  readonly port: number;
+  /** As `listen` gave them. */
+  readonly addresses: readonly string[];
+  readonly config: Config;
+  readonly events: readonly LogEvent[];
+  /** The next event of that name that no call has given out yet, as soon as it is there. */
+  event(name: string): Promise<LogEvent>;
+  /** Resolves once `test` is true; it is asked whenever something was logged and every few milliseconds. */
+  until(what: string, test: (snapshot: ReturnType<Balancer["snapshot"]>) => boolean): Promise<void>;
+}
+
+export type TestConfig = Partial<Omit<Config, "nodes" | "listeners">> & {
+  /** Ports of this machine, or complete nodes. */
+  readonly nodes: readonly (number | NodeConfig)[];
+  readonly listeners?: readonly ListenerConfig[];
+};
+
+/**
+ * Starts a balancer on a free port. When the test is over it is closed, and must then have given back everything:
+ * no exchange, tunnel, connection, lease on a node or armed timeout may be left.
+ */
+export async function startBalancer(
+  t: TestContext,
+  config: TestConfig,
+  dependencies: Partial<BalancerDependencies> = {},
+): Promise<TestBalancer> {
+  const events: LogEvent[] = [];
+  const arrivals = new ByteLog();
+  const given = new Set<LogEvent>();
+  const record = (level: string) => (fields: LogFields, message?: string) => {
+    events.push({ ...fields, level, message });
+    arrivals.wake();
+  };
+  const log = { debug: record("debug"), info: record("info"), warn: record("warn"), error: record("error") };
+  const complete: Config = {
+    ...DEFAULTS,
+    ...config,
+    nodes: config.nodes.map((node) => (typeof node === "number" ? localNode(node) : node)),
+  };
+  const balancer = createBalancer(complete, { log, ...dependencies });
+  t.after(async () => {
+    await balancer.close();
+    const { connections, exchanges, tunnels, timers, nodes } = balancer.snapshot();
+    const left = {
+      connections,
+      exchanges,
+      tunnels,
+      timers,
+      inFlight: nodes.map((node) => node.inFlight),
+      nodeConnections: nodes.map((node) => node.connections),
+    };
+    const none = nodes.map(() => 0);
+    assert.deepEqual(
+      left,
+      { connections: 0, exchanges: 0, tunnels: 0, timers: 0, inFlight: none, nodeConnections: none },
+      "something was left after close",
+    );
+  });
+  const addresses = await balancer.listen();
+  return {
+    balancer,
+    config: complete,
+    addresses,
+    port: Number(/:(\d+)$/.exec(addresses[0])?.[1] ?? 0),
+    events,
+    event: (name) =>
+      arrivals.until(`event ${name} among ${events.map(({ event }) => event).join(" ")}`, () => {
+        const event = events.find((candidate) => candidate.event === name && !given.has(candidate));
+        if (event !== undefined) given.add(event);
+        return event;
+      }),
+    async until(what, test) {
+      const poll = setInterval(() => arrivals.wake(), 5);
+      try {
+        await arrivals.until(what, () => test(balancer.snapshot()) || undefined);
+      } finally {
+        clearInterval(poll);
+      }
+    },
+  };
+}
+
+/** A node of weight 1 on a port of this machine. */
+export function localNode(port: number, weight = 1): NodeConfig {
+  return { id: `127.0.0.1:${port}`, address: { kind: "tcp", host: "127.0.0.1", port, basePath: "" }, weight };
+}

@@ -1,0 +1,57 @@
+import type { Clock } from "../../src/core/clock.js";
+
+interface Alarm {
+  readonly atMs: number;
+  readonly callback: () => void;
+}
+
+/** A clock that stands still until it is told to advance. */
+export class FakeClock implements Clock {
+  #nowMs = 1_000_000;
+  readonly #alarms = new Set<Alarm>();
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  wallNow(): number {
+    return Date.UTC(2024, 0, 1) + this.#nowMs;
+  }
+
+  after(delayMs: number, callback: () => void): () => void {
+    const alarm = { atMs: this.#nowMs + delayMs, callback };
+    this.#alarms.add(alarm);
+    return () => this.#alarms.delete(alarm);
+  }
+
+  /** Callbacks that wait for their time. */
+  get pending(): number {
+    return this.#alarms.size;
+  }
+
+  /**
+   * Moves time on, alarm by alarm. After each one the event loop turns a few times, so that what an alarm set off
+   * on real sockets of this machine has happened before the next one rings.
+   */
+  async advance(ms: number): Promise<void> {
+    const untilMs = this.#nowMs + ms;
+    for (;;) {
+      let next: Alarm | undefined;
+      for (const alarm of this.#alarms) {
+        if (alarm.atMs <= untilMs && (next === undefined || alarm.atMs < next.atMs)) next = alarm;
+      }
+      if (next === undefined) break;
+      this.#alarms.delete(next);
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
+      next.callback();
+      await turns(3);
+    }
+    this.#nowMs = untilMs;
+    await turns(3);
+  }
+}
+
+/** Lets the event loop turn `count` times. */
+export async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,21 @@
+import type { Config } from "../../src/config/config.js";
+import { hashString } from "../../src/core/hash.js";
+import { createNode } from "../../src/core/node.js";
+import { ringHash } from "../../src/core/policies/ring-hash.js";
+
+/** `count` paths whose home, by the ring of this list, is the node with that id. */
+export function pathsOf(nodes: Config["nodes"], id: string, count: number): string[] {
+  const paths: string[] = [];
+  for (let number = 0; paths.length < count; number++) {
+    const path = `/f${number}`;
+    if (orderOf(nodes, path)[0] === id) paths.push(path);
+  }
+  return paths;
+}
+
+/** The ids of the nodes in the order in which the ring tries them for a path. */
+export function orderOf(nodes: Config["nodes"], path: string): string[] {
+  const ring = ringHash();
+  ring.update(nodes.map(({ id, address, weight }, index) => createNode(id, index, address, weight)));
+  return ring.order(hashString(path)).map((node) => node.id);
+}
