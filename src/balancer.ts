@@ -11,8 +11,8 @@ import { ringHash } from "./core/policies/ring-hash.js";
 import { RetryBudget } from "./core/retry.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
-import { runPingLoop } from "./health/ping-loop.js";
 import { tcpPing } from "./health/ping.js";
+import { runPingLoop } from "./health/ping-loop.js";
 import { askOptions, runSilenceWatch } from "./health/silence-watch.js";
 import { AccessLog } from "./proxy/access-log.js";
 import type { ProxyContext } from "./proxy/context.js";
@@ -177,7 +177,9 @@ export function createBalancer(config: Config, dependencies: BalancerDependencie
       onNameDoubted: addressBook.doubt,
       accessLog: openedLog,
       isTrusted: trustOf(config.trustedProxies),
-      viaName: `fnlb-${Math.floor(random() * 2 ** 32).toString(16).padStart(8, "0")}`,
+      viaName: `fnlb-${Math.floor(random() * 2 ** 32)
+        .toString(16)
+        .padStart(8, "0")}`,
       requestId: randomUUID,
       date: dateOf(clock),
     };
@@ -212,7 +214,10 @@ export function createBalancer(config: Config, dependencies: BalancerDependencie
           onAnswer: (node) => pools[node.index].noteByte(),
           onSilence: (node) => poolEvents.onSuspect(node, "silent"),
         },
-        { checkMs: Math.min(SILENCE_CHECK_MS_MAX, Math.max(TICK_MS, silenceMs / 4)), suspectIntervalMs: config.pingIntervalMs },
+        {
+          checkMs: Math.min(SILENCE_CHECK_MS_MAX, Math.max(TICK_MS, silenceMs / 4)),
+          suspectIntervalMs: config.pingIntervalMs,
+        },
         nodes,
         stopping.signal,
       ),
@@ -227,7 +232,9 @@ export function createBalancer(config: Config, dependencies: BalancerDependencie
         onDropped: (lines) => accessLog?.dropped(lines),
       });
     } catch (error) {
-      throw new FnlbError("ERR_OPTION", `option "access-log" must be a file that can be written: ${String(error)}`, { cause: error });
+      throw new FnlbError("ERR_OPTION", `option "access-log" must be a file that can be written: ${String(error)}`, {
+        cause: error,
+      });
     }
     accessLog = new AccessLog(clock, counters, accessFile);
     return accessLog;
@@ -245,7 +252,10 @@ export function createBalancer(config: Config, dependencies: BalancerDependencie
     for (const listener of listeners.splice(0)) listener.close();
     front.closeIdle();
     const timeout = new AbortController();
-    await Promise.race([front.whenEmpty(), sleep(clock, config.shutdownTimeoutMs, AbortSignal.any([timeout.signal, stopping.signal]))]);
+    await Promise.race([
+      front.whenEmpty(),
+      sleep(clock, config.shutdownTimeoutMs, AbortSignal.any([timeout.signal, stopping.signal])),
+    ]);
     timeout.abort();
     const cut = front.cutAll();
     log.info({ event: "drained", cut });
@@ -264,7 +274,7 @@ export function createBalancer(config: Config, dependencies: BalancerDependencie
     }
     await Promise.all(loops);
     accessLog?.flush();
-    accessFile?.close();
+    await accessFile?.close();
   }
 
   function close(): Promise<void> {
@@ -274,14 +284,20 @@ export function createBalancer(config: Config, dependencies: BalancerDependencie
 
   return {
     async listen() {
-      log.info({ event: "forwarding", nodes: nodes.map(({ id }) => id) }, `forwarding calls to [${nodes.map(({ id }) => id).join(" ")}]`);
+      log.info(
+        { event: "forwarding", nodes: nodes.map(({ id }) => id) },
+        `forwarding calls to [${nodes.map(({ id }) => id).join(" ")}]`,
+      );
       const { front, pools, sockets } = await start();
       running = { front, pools, sockets: sockets.mode };
       try {
         for (const listener of config.listeners) {
           const bound = await sockets.listen(listener.address, (stream) => front.accept(stream, listener));
           listeners.push(bound);
-          log.info({ event: "listening", address: bound.address, sockets: sockets.mode }, `listening to ${bound.address}`);
+          log.info(
+            { event: "listening", address: bound.address, sockets: sockets.mode },
+            `listening to ${bound.address}`,
+          );
         }
       } catch (error) {
         await close();
@@ -296,7 +312,12 @@ export function createBalancer(config: Config, dependencies: BalancerDependencie
     close,
     reopenLogs() {
       accessLog?.flush();
-      accessFile?.reopen();
+      try {
+        accessFile?.reopen();
+      } catch (error) {
+        // The old file is still written: a rotation that went wrong must not cost the log, let alone the process.
+        log.error({ event: "access_log_reopen_failed", code: (error as NodeJS.ErrnoException).code });
+      }
     },
     snapshot() {
       return {
@@ -330,7 +351,8 @@ function trustOf(trusted: readonly string[]): (address: string) => boolean {
     if (prefix === undefined) list.addAddress(address, family);
     else list.addSubnet(address, Number(prefix), family);
   }
-  return (address) => address === "" || (trusted.length > 0 && list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4"));
+  return (address) =>
+    address === "" || (trusted.length > 0 && list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4"));
 }
 
 /** The time as IMF-fixdate, made once a second (RFC 9110 §5.6.7). */

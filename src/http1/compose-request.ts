@@ -1,5 +1,5 @@
 // Hot path: a head leaves as few runs of copied bytes and two written strings.
-import { COMMA, copyBytes, CR, equalsIgnoreCase, LF, readLatin1, SLASH, SPACE, writeLatin1 } from "./chars.js";
+import { COMMA, CR, copyBytes, equalsIgnoreCase, LF, readLatin1, SLASH, SPACE, writeLatin1 } from "./chars.js";
 import { Field } from "./fields.js";
 import type { RequestHead } from "./request-head.js";
 
@@ -105,7 +105,8 @@ export function composeRequest(
   if (head.lengthNeedsRewrite) at += writeLatin1(out, `Content-Length: ${head.contentLength}\r\n`, at);
   if (upgradeToken !== "") at += writeLatin1(out, `Upgrade: ${upgradeToken}\r\n`, at);
   if (head.acceptsTrailers) at += writeLatin1(out, "TE: trailers\r\n", at);
-  if (upgradeToken !== "") at += writeLatin1(out, head.acceptsTrailers ? "Connection: Upgrade, TE\r\n" : "Connection: Upgrade\r\n", at);
+  if (upgradeToken !== "")
+    at += writeLatin1(out, head.acceptsTrailers ? "Connection: Upgrade, TE\r\n" : "Connection: Upgrade\r\n", at);
   else if (head.acceptsTrailers) at += writeLatin1(out, "Connection: TE\r\n", at);
   if (lines.forwardedFor !== "") {
     at += writeLatin1(out, "X-Forwarded-For: ", at);
@@ -116,7 +117,11 @@ export function composeRequest(
   }
   if (lines.sendsXForwarded) {
     if (!lines.isTrusted || !has(head, Field.X_FORWARDED_PROTO)) {
-      at += writeLatin1(out, lines.proto === "http" ? "X-Forwarded-Proto: http\r\n" : "X-Forwarded-Proto: https\r\n", at);
+      at += writeLatin1(
+        out,
+        lines.proto === "http" ? "X-Forwarded-Proto: http\r\n" : "X-Forwarded-Proto: https\r\n",
+        at,
+      );
     }
     if (head.hostEnd > head.hostStart && (!lines.isTrusted || !has(head, Field.X_FORWARDED_HOST))) {
       at += writeLatin1(out, "X-Forwarded-Host: ", at);
@@ -169,7 +174,8 @@ function staysBehind(id: number, head: RequestHead, lines: ForwardedLines, reque
 
 function has(head: RequestHead, id: number): boolean {
   const fields = head.fields;
-  for (let index = 0; index < fields.count; index++) if (fields.id[index] === id && fields.drop[index] === 0) return true;
+  for (let index = 0; index < fields.count; index++)
+    if (fields.id[index] === id && fields.drop[index] === 0) return true;
   return false;
 }
 

@@ -1,5 +1,5 @@
 // Hot path: a head leaves as few runs of copied bytes.
-import { copyBytes, CR, LF, writeLatin1 } from "./chars.js";
+import { CR, copyBytes, LF, writeLatin1 } from "./chars.js";
 import { Field } from "./fields.js";
 import type { ResponseHead } from "./response-head.js";
 
@@ -18,7 +18,13 @@ export interface ResponseEdits {
 }
 
 /** Writes the head that goes to the client into `out` at `position` and returns the position behind it. */
-export function composeResponse(head: ResponseHead, buffer: Buffer, out: Buffer, position: number, edits: ResponseEdits): number {
+export function composeResponse(
+  head: ResponseHead,
+  buffer: Buffer,
+  out: Buffer,
+  position: number,
+  edits: ResponseEdits,
+): number {
   const fields = head.fields;
   let at = position;
   let runStart: number;

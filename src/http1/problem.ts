@@ -67,5 +67,8 @@ export function problemResponse(code: ErrorCode, { closes, isHead, date }: Probl
 /** The answer to `OPTIONS *`, which asks about the balancer itself. */
 export function optionsResponse(closes: boolean, date: string): Buffer {
   const close = closes ? "Connection: close\r\n" : "";
-  return Buffer.from(`HTTP/1.1 200 OK\r\nDate: ${date}\r\nAllow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\nContent-Length: 0\r\n${close}\r\n`, "latin1");
+  return Buffer.from(
+    `HTTP/1.1 200 OK\r\nDate: ${date}\r\nAllow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\nContent-Length: 0\r\n${close}\r\n`,
+    "latin1",
+  );
 }

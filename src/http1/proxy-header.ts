@@ -11,7 +11,13 @@ export type ProxyHeader =
   | { readonly kind: "more" }
   | { readonly kind: "bad" }
   /** `address` "" keeps the peer's own: a health check of the proxy itself, or a family that is not IP. */
-  | { readonly kind: "done"; readonly end: number; readonly address: string; readonly port: number; readonly localPort: number };
+  | {
+      readonly kind: "done";
+      readonly end: number;
+      readonly address: string;
+      readonly port: number;
+      readonly localPort: number;
+    };
 
 const MORE: ProxyHeader = { kind: "more" };
 const BAD: ProxyHeader = { kind: "bad" };
@@ -68,7 +74,13 @@ function parseVersion2(buffer: Buffer, end: number): ProxyHeader {
   }
   if (family === 0x21) {
     if (length < 36) return BAD;
-    return { kind: "done", end: stop, address: ipv6(buffer, 16), port: buffer.readUInt16BE(48), localPort: buffer.readUInt16BE(50) };
+    return {
+      kind: "done",
+      end: stop,
+      address: ipv6(buffer, 16),
+      port: buffer.readUInt16BE(48),
+      localPort: buffer.readUInt16BE(50),
+    };
   }
   return family === 0x00 || family === 0x31 || family === 0x12 || family === 0x22 || family === 0x32 ? keepsPeer : BAD;
 }

@@ -1,6 +1,7 @@
 // Hot path: one pass over the bytes, offsets instead of strings, no allocation.
-import type { ErrorCode } from "../errors.js";
+
 import { finishHash, HASH_SEED, hashByte } from "../core/hash.js";
+import type { ErrorCode } from "../errors.js";
 import {
   COLON,
   CR,
@@ -16,7 +17,15 @@ import {
   TOKEN,
 } from "./chars.js";
 import { eachElement, Field, FieldTable, Parsed } from "./fields.js";
-import { BAD_LENGTH, Coding, Framing, isPlainLength, judgeTransferEncoding, NO_LENGTH, parseContentLength } from "./framing.js";
+import {
+  BAD_LENGTH,
+  Coding,
+  Framing,
+  isPlainLength,
+  judgeTransferEncoding,
+  NO_LENGTH,
+  parseContentLength,
+} from "./framing.js";
 
 export interface RequestLimits {
   readonly headBytesMax: number;
@@ -168,7 +177,8 @@ export class RequestHead {
       return this.isAsterisk;
     }
     const scheme = equalsIgnoreCase(buffer, start, Math.min(end, start + 7), "http://") ? 7 : 0;
-    const authority = start + (scheme || (equalsIgnoreCase(buffer, start, Math.min(end, start + 8), "https://") ? 8 : 0));
+    const authority =
+      start + (scheme || (equalsIgnoreCase(buffer, start, Math.min(end, start + 8), "https://") ? 8 : 0));
     if (authority === start) return false;
     let at = authority;
     while (at < end && buffer[at] !== SLASH && buffer[at] !== QUESTION) at++;

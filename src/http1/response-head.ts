@@ -1,8 +1,16 @@
 // Hot path: one pass over the bytes, offsets instead of strings, no allocation.
 import { CR, DIGIT, equalsIgnoreCase, LF, SPACE, VALUE } from "./chars.js";
 import { eachElement, Field, FieldTable, Parsed } from "./fields.js";
-import { BAD_LENGTH, Coding, Framing, isPlainLength, judgeTransferEncoding, NO_LENGTH, parseContentLength } from "./framing.js";
-import { HeadResult, dropNamed } from "./request-head.js";
+import {
+  BAD_LENGTH,
+  Coding,
+  Framing,
+  isPlainLength,
+  judgeTransferEncoding,
+  NO_LENGTH,
+  parseContentLength,
+} from "./framing.js";
+import { dropNamed, HeadResult } from "./request-head.js";
 
 export interface ResponseLimits {
   readonly responseHeadBytesMax: number;

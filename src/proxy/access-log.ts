@@ -17,6 +17,8 @@ export interface ExchangeRecord {
   code: ErrorCode | "";
   node: string;
   attempts: number;
+  /** When the node of the last attempt was picked, and when a connection to it stood; -1 before. */
+  pickedMs: number;
   sentMs: number;
   firstByteMs: number;
 }
@@ -58,13 +60,19 @@ export class AccessLog {
       code: "",
       node: "",
       attempts: 0,
+      pickedMs: -1,
       sentMs: -1,
       firstByteMs: -1,
     };
   }
 
-  noteAttempt(record: ExchangeRecord, node: string, attempts: number): void {
+  notePick(record: ExchangeRecord, node: string): void {
     record.node = node;
+    record.pickedMs = this.#clock.now();
+    record.sentMs = -1;
+  }
+
+  noteAttempt(record: ExchangeRecord, attempts: number): void {
     record.attempts = attempts;
     record.sentMs = this.#clock.now();
   }
@@ -86,7 +94,8 @@ export class AccessLog {
       `{"time":"${new Date(record.wallMs).toISOString()}","client":"${record.client}","method":"${record.method}",` +
       `"host":${JSON.stringify(record.host)},"target":${JSON.stringify(record.target)},"status":${record.status},` +
       `"node":${record.node === "" ? "null" : JSON.stringify(record.node)},"attempts":${record.attempts},` +
-      `"bytesIn":${bytesIn},"bytesOut":${bytesOut},"connectMs":${span(record.startedMs, record.sentMs)},` +
+      `"bytesIn":${bytesIn},"bytesOut":${bytesOut},"queueMs":${span(record.startedMs, record.pickedMs)},` +
+      `"connectMs":${span(record.pickedMs, record.sentMs)},` +
       `"firstByteMs":${span(record.sentMs, record.firstByteMs)},"totalMs":${span(record.startedMs, now)},` +
       `"endedBy":"${endedBy}","phase":"${phase}"${record.code === "" ? "" : `,"code":"${record.code}"`}}\n`;
     this.#append(line);
@@ -96,7 +105,7 @@ export class AccessLog {
   refused(client: string, code: ErrorCode): void {
     this.#append(
       `{"time":"${new Date(this.#clock.wallNow()).toISOString()}","client":"${client}","method":null,"host":null,"target":null,` +
-        `"status":${HTTP_STATUS[code]},"node":null,"attempts":0,"bytesIn":0,"bytesOut":0,"connectMs":null,"firstByteMs":null,` +
+        `"status":${HTTP_STATUS[code]},"node":null,"attempts":0,"bytesIn":0,"bytesOut":0,"queueMs":null,"connectMs":null,"firstByteMs":null,` +
         `"totalMs":0,"endedBy":"client","phase":"head","code":"${code}"}\n`,
     );
   }

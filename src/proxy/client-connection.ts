@@ -4,9 +4,9 @@ import type { ByteStream, StreamHandler } from "../core/stream.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
 import type { ErrorCode } from "../errors.js";
 import { countVia, type ForwardedLines } from "../http1/compose-request.js";
+import { Framing } from "../http1/framing.js";
 import { optionsResponse, problemResponse } from "../http1/problem.js";
 import { parseProxyHeader } from "../http1/proxy-header.js";
-import { Framing } from "../http1/framing.js";
 import { HeadResult, type RequestHead } from "../http1/request-head.js";
 import type { ProxyContext } from "./context.js";
 import { type ExchangeClient, HttpExchange, Phase } from "./exchange.js";
@@ -109,6 +109,7 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
   }
 
   onData(buffer: Buffer, start: number, end: number): void {
+    this.context.counters.bytesIn += end - start;
     switch (this.#state) {
       case State.READING:
         if (this.#isBehind) {
@@ -173,7 +174,10 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
       } else break;
     }
     this.#isPumping = false;
-    if (this.#stash === undefined && (this.#state === State.READING || (this.#state === State.BUSY && this.#mayRead()))) {
+    if (
+      this.#stash === undefined &&
+      (this.#state === State.READING || (this.#state === State.BUSY && this.#mayRead()))
+    ) {
       this.#stream.resume();
     }
   }
@@ -320,7 +324,8 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
   onExchangeFailed(code: ErrorCode): void {
     if (this.#state !== State.BUSY) return;
     const exchange = this.#exchange;
-    const closes = !exchange.isRequestComplete || !exchange.isPersistent || this.mustClose() || code === "ERR_BAD_REQUEST";
+    const closes =
+      !exchange.isRequestComplete || !exchange.isPersistent || this.mustClose() || code === "ERR_BAD_REQUEST";
     this.#answerProblem(code, closes, exchange.isHead);
     if (closes) this.#linger();
     else this.#next();
@@ -374,7 +379,10 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
   }
 
   #readPreface(buffer: Buffer, start: number, end: number): void {
-    const bytes = this.#partial === undefined ? Buffer.from(buffer.subarray(start, end)) : Buffer.concat([this.#partial, buffer.subarray(start, end)]);
+    const bytes =
+      this.#partial === undefined
+        ? Buffer.from(buffer.subarray(start, end))
+        : Buffer.concat([this.#partial, buffer.subarray(start, end)]);
     const header = parseProxyHeader(bytes, bytes.length);
     switch (header.kind) {
       case "more":
@@ -391,12 +399,15 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
           this.forwarded = this.#linesFor(header.address, header.localPort);
         }
         this.#state = State.READING;
-        if (header.end < bytes.length) this.onData(bytes, header.end, bytes.length);
+        if (header.end < bytes.length) {
+          this.#isPumping = true;
+          this.#readHead(bytes, header.end, bytes.length);
+          this.#isPumping = false;
+          this.#pump();
+        }
         return;
-      default: {
-        const never: never = header;
-        return never;
-      }
+      default:
+        header satisfies never;
     }
   }
 

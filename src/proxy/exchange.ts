@@ -5,12 +5,18 @@ import type { Node } from "../core/node.js";
 import { NodeSet } from "../core/node-set.js";
 import { decideRepeat, isIdempotent } from "../core/retry.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
-import { type ErrorCode, FnlbError } from "../errors.js";
+import type { ErrorCode, FnlbError } from "../errors.js";
 import { BodyFramer } from "../http1/body.js";
-import { allowedUpgrade, ComposedRequest, composedBytesMax, composeRequest, type ForwardedLines } from "../http1/compose-request.js";
+import {
+  allowedUpgrade,
+  ComposedRequest,
+  composedBytesMax,
+  composeRequest,
+  type ForwardedLines,
+} from "../http1/compose-request.js";
+import { Field } from "../http1/fields.js";
 import { Framing } from "../http1/framing.js";
 import type { RequestHead } from "../http1/request-head.js";
-import { Field } from "../http1/fields.js";
 import type { ExchangeRecord } from "./access-log.js";
 import { HeldBuffers, outBuffer } from "./buffers.js";
 import type { ProxyContext } from "./context.js";
@@ -118,7 +124,9 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
   }
 
   key(): string {
-    return this.#keyText !== "" ? this.#keyText : this.#held.toString("latin1", this.#composed.targetStart, this.#composed.pathEnd);
+    return this.#keyText !== ""
+      ? this.#keyText
+      : this.#held.toString("latin1", this.#composed.targetStart, this.#composed.pathEnd);
   }
 
   /**
@@ -159,7 +167,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
       this.fail("ERR_NO_KEY");
       return headEnd;
     }
-    this.upgradeToken = head.wantsUpgrade && head.framing === Framing.NONE ? allowedUpgrade(head, buffer, config.upgradeTokens) : "";
+    this.upgradeToken =
+      head.wantsUpgrade && head.framing === Framing.NONE ? allowedUpgrade(head, buffer, config.upgradeTokens) : "";
     if (this.upgradeToken !== "" && !client.canOpenTunnel()) {
       counters.requestsRefusedAtTunnelLimit++;
       this.fail("ERR_AT_CAPACITY");
@@ -169,7 +178,15 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
     const isIdKept = !config.requestId || (forwarded.isTrusted && head.fields.count > 0 && hasRequestId(head));
     const size = composedBytesMax(head, forwarded);
     this.#held = HeldBuffers.take(size + (this.#body.isDone ? 0 : end - headEnd));
-    composeRequest(head, buffer, this.#held, forwarded, this.upgradeToken, isIdKept ? "" : this.#context.requestId(), this.#composed);
+    composeRequest(
+      head,
+      buffer,
+      this.#held,
+      forwarded,
+      this.upgradeToken,
+      isIdKept ? "" : this.#context.requestId(),
+      this.#composed,
+    );
     this.#heldLength = this.#composed.length;
 
     let consumed = headEnd;
@@ -253,6 +270,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
     this.fail(error.code);
   }
 
+  onPicked(node: Node): void {
+    if (this.#record !== undefined) this.#context.accessLog?.notePick(this.#record, node.id);
+  }
+
   /** A connection stands: one write carries the head and what is held of the body. */
   onConnection(connection: NodeConnection): void {
     const { counters } = this.#context;
@@ -265,7 +286,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
     this.attempts++;
     counters.attempts++;
     this.#response.reset();
-    if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, node.id, this.attempts);
+    if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, this.attempts);
     const isFlowing = this.#sendHeld(connection, node);
     if (!connection.stream.isOpen) {
       // Nothing was written: a connection that had already closed is like a dial that failed.
@@ -342,7 +363,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
     if (!this.bodyHeld) return;
     const { config, counters } = this.#context;
     let bytes = this.#body.tail?.length ?? 0;
-    for (let index = 0; index < this.#body.spanCount; index++) bytes += this.#body.spans[index * 2 + 1] - this.#body.spans[index * 2];
+    for (let index = 0; index < this.#body.spanCount; index++)
+      bytes += this.#body.spans[index * 2 + 1] - this.#body.spans[index * 2];
     if (!this.idempotent || this.phase === Phase.RELAYING) {
       this.bodyHeld = false;
     } else if (this.#heldLength - this.#composed.length + bytes > config.replayBytesMax) {
@@ -360,7 +382,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
     else {
       const out = outBuffer();
       let at = 0;
-      for (let index = 0; index < spanCount; index++) at += buffer.copy(out, at, spans[index * 2], spans[index * 2 + 1]);
+      for (let index = 0; index < spanCount; index++)
+        at += buffer.copy(out, at, spans[index * 2], spans[index * 2 + 1]);
       if (at > 0) isFlowing = connection.stream.write(out, 0, at);
       if (tail !== undefined) isFlowing = connection.stream.write(tail, 0, tail.length) && isFlowing;
     }
@@ -531,14 +554,26 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
     if (this.phase === Phase.IDLE) return;
     if (endedBy === "client") this.#context.counters.clientAborts++;
     else this.#context.counters.exchangesCut++;
-    const phase = this.phase === Phase.CONNECTING ? "connect" : this.phase === Phase.WAITING ? (this.#body.isDone ? "wait" : "request-body") : "response-body";
+    const phase =
+      this.phase === Phase.CONNECTING
+        ? "connect"
+        : this.phase === Phase.WAITING
+          ? this.#body.isDone
+            ? "wait"
+            : "request-body"
+          : "response-body";
     this.#close(endedBy, phase);
   }
 
   /** Ends with a response of our own. */
   fail(code: ErrorCode): void {
     const phase = this.phase === Phase.CONNECTING ? "connect" : this.#body.isDone ? "wait" : "request-body";
-    const endedBy = code === "ERR_BAD_RESPONSE" || code === "ERR_NODE_CLOSED" || code === "ERR_NODE_TIMEOUT" ? "node" : FAULTS_OF_CLIENTS.has(code) ? "client" : "balancer";
+    const endedBy =
+      code === "ERR_BAD_RESPONSE" || code === "ERR_NODE_CLOSED" || code === "ERR_NODE_TIMEOUT"
+        ? "node"
+        : FAULTS_OF_CLIENTS.has(code)
+          ? "client"
+          : "balancer";
     const record = this.#record;
     if (record !== undefined) this.#context.accessLog?.noteProblem(record, code);
     this.#close(endedBy, phase);
@@ -596,7 +631,12 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
   }
 }
 
-const FAULTS_OF_CLIENTS: ReadonlySet<ErrorCode> = new Set(["ERR_BAD_REQUEST", "ERR_BODY_TOO_LARGE", "ERR_REQUEST_TIMEOUT", "ERR_NO_KEY"]);
+const FAULTS_OF_CLIENTS: ReadonlySet<ErrorCode> = new Set([
+  "ERR_BAD_REQUEST",
+  "ERR_BODY_TOO_LARGE",
+  "ERR_REQUEST_TIMEOUT",
+  "ERR_NO_KEY",
+]);
 
 function hasRequestId(head: RequestHead): boolean {
   for (let index = 0; index < head.fields.count; index++) if (head.fields.id[index] === Field.X_REQUEST_ID) return true;

@@ -1,7 +1,7 @@
-import { FnlbError, ErrNoFallbackNodeFound } from "../errors.js";
 import { isDialFault } from "../core/dead-hosts.js";
 import type { Exchange } from "../core/exchange.js";
 import type { Node } from "../core/node.js";
+import { ErrNoFallbackNodeFound, FnlbError } from "../errors.js";
 import type { ProxyContext } from "./context.js";
 import type { NodeConnection } from "./node-connection.js";
 import type { DialWaiter, NodePool } from "./node-pool.js";
@@ -14,6 +14,8 @@ export interface Caller extends Exchange {
   readonly needsFreshConnection: boolean;
   /** Gives up what is under way for this caller: a dial, or the wait for one. */
   cancelSearch: (() => void) | undefined;
+  /** A node was acquired for the next attempt. */
+  onPicked(node: Node): void;
   /** A connection to an acquired node; the caller releases the node. May come within the call to `connect`. */
   onConnection(connection: NodeConnection): void;
   /** No node: ERR_NO_FALLBACK_NODE_FOUND, ERR_NO_ACTIVE_NODE, ERR_AT_CAPACITY or ERR_RESOURCES. */
@@ -54,6 +56,7 @@ export class FallbackRoundTripper {
   /** Uses a node that has been acquired already. */
   connectTo(caller: Caller, node: Node): void {
     const pool = this.#pools[node.index];
+    caller.onPicked(node);
     if (!caller.needsFreshConnection) {
       const idle = pool.takeIdle();
       if (idle !== undefined) {

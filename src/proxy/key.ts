@@ -5,7 +5,12 @@ import { QUESTION, readLatin1, SLASH } from "../http1/chars.js";
 import type { RequestHead } from "../http1/request-head.js";
 
 /** The key of a request, its parts joined by a line break; `undefined` when the request has none of them. */
-export function readKey(parts: readonly KeyPart[], head: RequestHead, buffer: Buffer, clientAddress: string): string | undefined {
+export function readKey(
+  parts: readonly KeyPart[],
+  head: RequestHead,
+  buffer: Buffer,
+  clientAddress: string,
+): string | undefined {
   let key = "";
   let isAnyThere = false;
   for (let index = 0; index < parts.length; index++) {

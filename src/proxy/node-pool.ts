@@ -149,12 +149,14 @@ export class NodePool implements TimerOwner {
 
   /** A fresh connection ended before a byte came. */
   noteEarlyClose(): void {
-    if (++this.#earlyCloses >= EARLY_CLOSES_MAX && !this.node.suspect) this.#events.onSuspect(this.node, "closes before answering");
+    if (++this.#earlyCloses >= EARLY_CLOSES_MAX && !this.node.suspect)
+      this.#events.onSuspect(this.node, "closes before answering");
   }
 
   /** An exchange waited in vain. If nobody else heard of the node in that time, it is not merely slow. */
   noteTimeout(link: WaitingLink): void {
-    if (this.lastByteMs < link.waitingSinceMs && !this.node.suspect) this.#events.onSuspect(this.node, "response timeout");
+    if (this.lastByteMs < link.waitingSinceMs && !this.node.suspect)
+      this.#events.onSuspect(this.node, "response timeout");
   }
 
   addWaiting(link: WaitingLink): void {
@@ -214,7 +216,13 @@ class PendingDial implements DialHandler, TimerOwner {
   #isOver = false;
   #cancel = () => {};
 
-  constructor(pool: NodePool, context: ProxyContext, waiter: DialWaiter, targets: readonly DialTarget[], preferred: number) {
+  constructor(
+    pool: NodePool,
+    context: ProxyContext,
+    waiter: DialWaiter,
+    targets: readonly DialTarget[],
+    preferred: number,
+  ) {
     this.#pool = pool;
     this.#context = context;
     this.#waiter = waiter;

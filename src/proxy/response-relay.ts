@@ -1,10 +1,10 @@
 // Hot path: the response of a node on its way to the client.
 import { BodyFramer } from "../http1/body.js";
+import { equalsIgnoreCase } from "../http1/chars.js";
 import { composeResponse, RESPONSE_ADDED_BYTES_MAX, type ResponseEdits } from "../http1/compose-response.js";
 import { Framing } from "../http1/framing.js";
 import { HeadResult } from "../http1/request-head.js";
 import { ResponseHead } from "../http1/response-head.js";
-import { equalsIgnoreCase } from "../http1/chars.js";
 import { outBuffer } from "./buffers.js";
 import type { ExchangeClient, HttpExchange } from "./exchange.js";
 
@@ -162,7 +162,10 @@ export class ResponseRelay {
     edits.dropsChunked = isOld && isChunked;
     edits.upgradeToken = "";
     this.#closesClient =
-      !exchange.isPersistent || !exchange.isRequestComplete || client.mustClose() || (isOld && (isChunked || isUntilClose));
+      !exchange.isPersistent ||
+      !exchange.isRequestComplete ||
+      client.mustClose() ||
+      (isOld && (isChunked || isUntilClose));
     edits.connection = this.#closesClient ? "close" : isOld ? "keep-alive" : "";
     this.#body.begin(head.framing, head.contentLength, edits.dropsChunked);
     exchange.onResponseBegins();

@@ -34,8 +34,14 @@ export class Tunnel implements TimerOwner {
     this.noteProgress();
     this.#client.stream.resume();
     this.#node.stream.resume();
-    if (fromClient !== undefined) this.#client.onData(fromClient, 0, fromClient.length);
+    if (fromClient !== undefined) this.#client.pass(fromClient, 0, fromClient.length);
     if (fromNode !== undefined) this.#node.onData(fromNode, 0, fromNode.length);
+  }
+
+  count(from: TunnelEnd, bytes: number): void {
+    const { counters } = this.#context;
+    if (from === this.#client) counters.bytesIn += bytes;
+    else counters.bytesOut += bytes;
   }
 
   noteProgress(): void {
@@ -88,6 +94,12 @@ class TunnelEnd implements StreamHandler {
   }
 
   onData(buffer: Buffer, start: number, end: number): void {
+    this.#tunnel.count(this, end - start);
+    this.pass(buffer, start, end);
+  }
+
+  /** Sends bytes of this side to the other; a side that cannot take them stops this one. */
+  pass(buffer: Buffer, start: number, end: number): void {
     this.#tunnel.noteProgress();
     const { other } = this;
     if (other === undefined || other.stream.write(buffer, start, end)) return;

@@ -2,6 +2,10 @@ import { closeSync, openSync, write } from "node:fs";
 
 /** Lines waiting for a slow disk; more are dropped, so that a full disk cannot fill the memory. */
 const PENDING_BYTES_MAX = 8 * 1024 * 1024;
+/** Pause before a pipe that is full is tried again. */
+const AGAIN_MS = 10;
+const STANDARD_OUTPUT = 1;
+const STANDARD_ERROR = 2;
 
 export interface LineFileEvents {
   onDropped(lines: number): void;
@@ -14,17 +18,17 @@ export class LineFile {
   #fd: number;
   #pending = "";
   #isWriting = false;
-  #isClosing = false;
+  #onClosed: (() => void) | undefined;
 
   /** `"-"` is standard output. Throws the system's error when the file cannot be opened. */
   constructor(path: string, events: LineFileEvents) {
     this.#path = path;
     this.#events = events;
-    this.#fd = path === "-" ? 1 : openSync(path, "a");
+    this.#fd = path === "-" ? STANDARD_OUTPUT : openSync(path, "a");
   }
 
   write(lines: string): void {
-    if (this.#pending.length + lines.length > PENDING_BYTES_MAX) {
+    if (this.#fd < 0 || this.#pending.length + lines.length > PENDING_BYTES_MAX) {
       this.#events.onDropped(countLines(lines));
       return;
     }
@@ -33,52 +37,58 @@ export class LineFile {
   }
 
   #next(): void {
-    if (this.#isWriting || this.#pending === "") {
-      if (this.#isClosing && !this.#isWriting) this.#closeFile();
+    if (this.#isWriting) return;
+    if (this.#pending === "") {
+      this.#closeIfAsked();
       return;
     }
     const bytes = Buffer.from(this.#pending, "utf8");
     this.#pending = "";
     this.#isWriting = true;
-    this.#writeFrom(bytes, 0);
+    this.#writeFrom(this.#fd, bytes, 0);
   }
 
-  #writeFrom(bytes: Buffer, start: number): void {
-    write(this.#fd, bytes, start, bytes.length - start, null, (error, written) => {
+  /** A batch stays with the descriptor it began on, so that a rotation in between cuts no line in two. */
+  #writeFrom(fd: number, bytes: Buffer, start: number): void {
+    write(fd, bytes, start, bytes.length - start, null, (error, written) => {
       if (error?.code === "EAGAIN") {
-        setTimeout(() => this.#writeFrom(bytes, start), 10).unref();
+        setTimeout(() => this.#writeFrom(fd, bytes, start), AGAIN_MS);
         return;
       }
       if (error === null && start + written < bytes.length) {
-        this.#writeFrom(bytes, start + written);
+        this.#writeFrom(fd, bytes, start + written);
         return;
       }
       if (error !== null) this.#events.onDropped(countLines(bytes.toString("utf8", start)));
+      if (fd !== this.#fd) closeSync(fd);
       this.#isWriting = false;
       this.#next();
     });
   }
 
-  /** After a rotation: the path is opened again. The old file stays when that fails. */
+  /** After a rotation: the path is opened again. Throws the system's error, and goes on with the old file, when it cannot be. */
   reopen(): void {
-    if (this.#path === "-") return;
+    if (this.#path === "-" || this.#fd < 0) return;
     const old = this.#fd;
     this.#fd = openSync(this.#path, "a");
-    // A write under way still goes to the old descriptor: it is closed behind it.
-    if (this.#isWriting) setTimeout(() => closeSync(old), 1000).unref();
-    else closeSync(old);
+    // A write under way closes the descriptor it began on itself.
+    if (!this.#isWriting) closeSync(old);
   }
 
-  /** Closes behind what is still to be written. */
-  close(): void {
-    this.#isClosing = true;
-    this.#next();
+  /** Resolves when everything is written and the file closed. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onClosed = resolve;
+      this.#next();
+    });
   }
 
-  #closeFile(): void {
-    if (this.#fd > 2) closeSync(this.#fd);
+  #closeIfAsked(): void {
+    if (this.#onClosed === undefined) return;
+    if (this.#fd > STANDARD_ERROR) closeSync(this.#fd);
     this.#fd = -1;
-    this.#isClosing = false;
+    this.#onClosed();
+    this.#onClosed = undefined;
   }
 }
 
