@@ -201,7 +201,7 @@ describe("bounded load", () => {
             for (const index of ended) nodes[index].inFlight = Math.max(0, nodes[index].inFlight - 1);
             const eligible = (node: Node) => !dead.includes(node.index);
             const load = {
-              inFlight: nodes.reduce((sum, node) => sum + node.inFlight, 0),
+              inFlight: nodes.filter(eligible).reduce((sum, node) => sum + node.inFlight, 0),
               weight: nodes.filter(eligible).reduce((sum, node) => sum + node.weight, 0),
             };
             const ordered = ring.order(hash).filter(eligible);

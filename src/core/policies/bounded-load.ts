@@ -5,9 +5,9 @@ import type { Eligible } from "./policy.js";
 /** Exchanges that every node may hold whatever its share: below this a key never leaves its node. */
 export const FREE_IN_FLIGHT = 8;
 
-/** What a cluster carries at the moment of a pick. A policy keeps one and measures again when a node is crowded. */
+/** What the eligible nodes of a cluster carry at the moment of a pick. A policy keeps one and measures again when a node is crowded. */
 export interface Load {
-  /** Exchanges and tunnels in flight in the whole cluster. */
+  /** Exchanges and tunnels in flight on the eligible nodes. */
   inFlight: number;
   /** Sum of the weights of the eligible nodes. */
   weight: number;
@@ -18,8 +18,10 @@ export function measureLoad(load: Load, nodes: readonly Node[], exchange: Exchan
   load.inFlight = 0;
   load.weight = 0;
   for (const node of nodes) {
+    // What a dead or draining node still holds is nobody else's load: counted, it would loosen the others' bound.
+    if (!eligible(node, exchange)) continue;
     load.inFlight += node.inFlight;
-    if (eligible(node, exchange)) load.weight += node.weight;
+    load.weight += node.weight;
   }
 }
 
