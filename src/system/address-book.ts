@@ -8,7 +8,8 @@ import type { DialTarget } from "../core/stream.js";
 /** Resolves a host name to address literals, best first; rejects when it has none. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
-export const systemResolve: Resolve = async (host) => (await lookup(host, { all: true, verbatim: true })).map(({ address }) => address);
+export const systemResolve: Resolve = async (host) =>
+  (await lookup(host, { all: true, verbatim: true })).map(({ address }) => address);
 
 export interface AddressBookOptions {
   /** How often names are resolved again. */
@@ -51,7 +52,8 @@ export class AddressBook {
   /** Asks again soon: a dial to this node has failed. */
   readonly doubt = (node: Node): void => {
     if (!this.#named.includes(node)) return;
-    if (this.#clock.now() - (this.#askedMs.get(node) ?? Number.NEGATIVE_INFINITY) >= DOUBT_INTERVAL_MS) void this.#ask(node);
+    if (this.#clock.now() - (this.#askedMs.get(node) ?? Number.NEGATIVE_INFINITY) >= DOUBT_INTERVAL_MS)
+      void this.#ask(node);
   };
 
   /** Resolves once every name has had its first answer, or a short time to get one. */
@@ -59,14 +61,18 @@ export class AddressBook {
     if (this.#named.length === 0) return;
     const timeout = new AbortController();
     const stop = AbortSignal.any([signal, timeout.signal]);
-    await Promise.race([Promise.all(this.#named.map((node) => this.#ask(node))), sleep(this.#clock, FIRST_ANSWER_MS, stop)]);
+    await Promise.race([
+      Promise.all(this.#named.map((node) => this.#ask(node))),
+      sleep(this.#clock, FIRST_ANSWER_MS, stop),
+    ]);
     timeout.abort();
   }
 
   /** Resolves every name again and again until the signal ends it. */
   async run(signal: AbortSignal): Promise<void> {
     if (this.#named.length === 0 || this.#intervalMs === 0) return;
-    while (await sleep(this.#clock, this.#intervalMs, signal)) await Promise.all(this.#named.map((node) => this.#ask(node)));
+    while (await sleep(this.#clock, this.#intervalMs, signal))
+      await Promise.all(this.#named.map((node) => this.#ask(node)));
   }
 
   #ask(node: Node): Promise<void> {

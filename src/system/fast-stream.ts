@@ -264,7 +264,15 @@ export function openFastSockets(): FastSockets {
   stream = binding<StreamBinding>("stream_wrap");
   const tcp = binding<TcpBinding>("tcp_wrap");
   const pipe = binding<PipeBinding>("pipe_wrap");
-  for (const part of [stream.WriteWrap, stream.ShutdownWrap, stream.streamBaseState, tcp.TCP, tcp.TCPConnectWrap, pipe.Pipe, pipe.PipeConnectWrap]) {
+  for (const part of [
+    stream.WriteWrap,
+    stream.ShutdownWrap,
+    stream.streamBaseState,
+    tcp.TCP,
+    tcp.TCPConnectWrap,
+    pipe.Pipe,
+    pipe.PipeConnectWrap,
+  ]) {
     if (part === undefined) throw new Error("the runtime does not offer its socket handles");
   }
 
@@ -305,7 +313,8 @@ export function openFastSockets(): FastSockets {
 
   return {
     takeOver(server, onAccept) {
-      const listening = (server as unknown as { _handle: { onconnection: (status: number, handle?: Handle) => void } })._handle;
+      const listening = (server as unknown as { _handle: { onconnection: (status: number, handle?: Handle) => void } })
+        ._handle;
       listening.onconnection = (status, handle) => {
         if (status !== 0 || handle === undefined) return;
         const accepted = new FastStream(handle);

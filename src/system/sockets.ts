@@ -1,5 +1,5 @@
 import { unlinkSync } from "node:fs";
-import { connect, createServer, type AddressInfo, type Server } from "node:net";
+import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import type { ListenAddress } from "../config/config.js";
 import type { ByteStream, Dial, StreamHandler } from "../core/stream.js";
 import { FnlbError } from "../errors.js";
@@ -83,7 +83,8 @@ function bind(server: Server, address: ListenAddress): Promise<void> {
       server.off("error", reject);
       resolve();
     };
-    if (address.kind === "tcp") server.listen({ host: address.host, port: address.port, backlog: BACKLOG }, onListening);
+    if (address.kind === "tcp")
+      server.listen({ host: address.host, port: address.port, backlog: BACKLOG }, onListening);
     else if (address.kind === "unix") server.listen({ path: address.path, backlog: BACKLOG }, onListening);
     else server.listen({ fd: address.fd, backlog: BACKLOG }, onListening);
   });
@@ -124,7 +125,14 @@ async function proveRoundTrip(fast: FastSockets): Promise<void> {
         streams.push(accepted);
         if (accepted.remoteAddress !== "127.0.0.1" || accepted.localPort === 0) fail("no addresses");
         accepted.handler = testHandler({
-          onData: (buffer, start, end) => accepted.writeBoth(Buffer.from("<"), 1, Buffer.from(`${buffer.toString("latin1", start, end)}>`), 0, end - start + 1),
+          onData: (buffer, start, end) =>
+            accepted.writeBoth(
+              Buffer.from("<"),
+              1,
+              Buffer.from(`${buffer.toString("latin1", start, end)}>`),
+              0,
+              end - start + 1,
+            ),
           onEnd: () => accepted.destroy(),
         });
         accepted.resume();
