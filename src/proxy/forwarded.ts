@@ -1,5 +1,5 @@
 import type { Config } from "../config/config.js";
-import type { ForwardedLines } from "../http1/compose-request.js";
+import { type ForwardedLines, plainLines } from "../http1/compose-request.js";
 
 export interface ForwardedOptions {
   readonly config: Config;
@@ -14,16 +14,16 @@ export interface ForwardedOptions {
 /** What one client connection adds to its requests, made once for all of them. */
 export function forwardedLines({ config, isTrusted, address, port, viaName }: ForwardedOptions): ForwardedLines {
   const { forwardedFor, forwardedHeaders } = config;
-  return {
+  const lines = {
     forwardedFor: forwardedFor === "off" ? "" : address,
     replacesFor: forwardedFor === "replace",
     sendsXForwarded: forwardedHeaders === "x-forwarded" || forwardedHeaders === "both",
     sendsForwarded: forwardedHeaders === "forwarded" || forwardedHeaders === "both",
     isTrusted,
-    proto: "http",
+    proto: "http" as const,
     port,
     forwardedNode: address === "" ? "unknown" : address.includes(":") ? `"[${address}]"` : address,
     viaAndEnd: `Via: 1.1 ${viaName}\r\n\r\n`,
-    viaName,
   };
+  return { ...lines, plain: plainLines(lines) };
 }
