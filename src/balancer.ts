@@ -269,8 +269,7 @@ export function createBalancer(config: Config, dependencies: BalancerDependencie
     if (running !== undefined) {
       const { front, pools } = running;
       front.cutAll();
-      for (const pool of pools) pool.destroy();
-      await front.whenEmpty();
+      await Promise.all([front.whenEmpty(), ...pools.map((pool) => pool.destroy())]);
     }
     await Promise.all(loops);
     accessLog?.flush();

@@ -42,6 +42,7 @@ export class NodePool implements TimerOwner {
   #earlyCloses = 0;
   #oldest: WaitingLink | undefined;
   #newest: WaitingLink | undefined;
+  #onEmpty: (() => void) | undefined;
   /** Coarse time of the last byte from this node, whatever exchange it belonged to. */
   lastByteMs = 0;
 
@@ -95,6 +96,7 @@ export class NodePool implements TimerOwner {
   /** A connection has closed. */
   forget(connection: NodeConnection): void {
     this.#all.delete(connection);
+    if (this.#all.size === 0) this.#onEmpty?.();
     if (connection.user === undefined) this.#removeIdle(connection);
   }
 
@@ -195,12 +197,16 @@ export class NodePool implements TimerOwner {
     for (const connection of this.#idle.splice(0)) connection.stream.destroy();
   }
 
-  /** Ends every connection and every dial now. */
-  destroy(): void {
+  /** Ends every connection and every dial now; resolves when the last connection has closed. */
+  destroy(): Promise<void> {
     this.#context.wheel.cancel(this.#sweep);
     for (const dial of [...this.#dials]) dial.abandon();
     for (const connection of [...this.#all]) connection.stream.destroy();
     this.#idle.length = 0;
+    if (this.#all.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve;
+    });
   }
 }
 

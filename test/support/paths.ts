@@ -19,3 +19,12 @@ export function orderOf(nodes: Config["nodes"], path: string): string[] {
   ring.update(nodes.map(({ id, address, weight }, index) => createNode(id, index, address, weight)));
   return ring.order(hashString(path)).map((node) => node.id);
 }
+
+/** A path that the ring gives to these nodes first, in this order. */
+export function pathThrough(nodes: Config["nodes"], ids: readonly string[]): string {
+  for (let number = 0; ; number++) {
+    const path = `/f${number}`;
+    const order = orderOf(nodes, path);
+    if (ids.every((id, position) => order[position] === id)) return path;
+  }
+}
