@@ -93,6 +93,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
   bodyHeld = true;
   reached = false;
   attempts = 0;
+  /** Why the last attempt failed, while a repetition of a request that has reached a node looks for another. */
+  #repeatCode: ErrorCode | undefined;
   #continue: number = Continue.NONE;
   #hasMoved = false;
   #isNodeBlocked = false;
@@ -150,6 +152,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
     this.attempts = 0;
     this.needsFreshConnection = false;
     this.#hasMoved = false;
+    this.#repeatCode = undefined;
     this.#isNodeBlocked = false;
     this.#continue = head.expectsContinue ? Continue.AWAITED : Continue.NONE;
     this.#response.reset();
@@ -267,7 +270,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
   }
 
   onUnreachable(error: FnlbError): void {
-    this.fail(error.code);
+    // Nobody is left to repeat it: what the node that it reached did is the news, not that the others are gone.
+    this.fail(error.code === "ERR_NO_FALLBACK_NODE_FOUND" ? (this.#repeatCode ?? error.code) : error.code);
   }
 
   onPicked(node: Node): void {
@@ -276,14 +280,21 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
 
   /** A connection stands: one write carries the head and what is held of the body. */
   onConnection(connection: NodeConnection): void {
-    const { counters } = this.#context;
+    const { counters, retryBudget } = this.#context;
     const node = connection.pool.node;
     this.cancelSearch = undefined;
     this.connection = connection;
     connection.user = this;
     this.phase = Phase.WAITING;
     this.reached = true;
+    if (this.#repeatCode !== undefined) {
+      // Paid for only now: looking for a node in vain is no repetition.
+      this.#repeatCode = undefined;
+      retryBudget.spend();
+      counters.retries++;
+    }
     this.attempts++;
+    this.waitingSinceMs = this.#context.wheel.nowMs;
     counters.attempts++;
     this.#response.reset();
     if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, this.attempts);
@@ -469,10 +480,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
       this.fail(code);
       return;
     }
-    if (decision.kind === "repeat") {
-      retryBudget.spend();
-      counters.retries++;
-    }
+    this.#repeatCode = decision.kind === "repeat" ? code : undefined;
     this.#leaveConnection();
     // A stale idle connection says nothing about its node: it gets one fresh chance.
     if (wasFresh) this.tried.add(node.index);
@@ -545,6 +553,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
       return;
     }
     counters.responseTimeouts++;
+    // First: a node that becomes suspect here releases those who wait for it, and this exchange is over.
+    this.#stopWaiting();
     this.connection?.pool.noteTimeout(this);
     this.fail("ERR_NODE_TIMEOUT");
   }

@@ -170,7 +170,8 @@ export class FallbackRoundTripper {
 
   #giveUp(caller: Caller): void {
     const error = new ErrNoFallbackNodeFound();
-    if (!this.#isOffline) {
+    // A request that has tried every node says nothing about the cluster while one of them is alive.
+    if (!this.#isOffline && this.#context.cluster.nodes.every((node) => !node.alive || node.mode !== "active")) {
       this.#isOffline = true;
       this.#context.log.error({ event: "no_fallback_node_found", code: error.code }, error.message);
     }

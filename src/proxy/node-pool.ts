@@ -157,7 +157,7 @@ export class NodePool implements TimerOwner {
 
   /** An exchange waited in vain. If nobody else heard of the node in that time, it is not merely slow. */
   noteTimeout(link: WaitingLink): void {
-    if (this.lastByteMs < link.waitingSinceMs && !this.node.suspect)
+    if (this.lastByteMs <= link.waitingSinceMs && !this.node.suspect)
       this.#events.onSuspect(this.node, "response timeout");
   }
 

@@ -13,11 +13,16 @@ export function pathsOf(nodes: Config["nodes"], id: string, count: number): stri
   return paths;
 }
 
-/** The ids of the nodes in the order in which the ring tries them for a path. */
-export function orderOf(nodes: Config["nodes"], path: string): string[] {
+/** A key `fn0`, `fn1`, … whose home, by the ring of this list, is the node with that id. */
+export function keyOf(nodes: Config["nodes"], id: string, prefix: string): string {
+  for (let number = 0; ; number++) if (orderOf(nodes, `${prefix}${number}`)[0] === id) return `${prefix}${number}`;
+}
+
+/** The ids of the nodes in the order in which the ring tries them for a key, a path for example. */
+export function orderOf(nodes: Config["nodes"], key: string): string[] {
   const ring = ringHash();
   ring.update(nodes.map(({ id, address, weight }, index) => createNode(id, index, address, weight)));
-  return ring.order(hashString(path)).map((node) => node.id);
+  return ring.order(hashString(key)).map((node) => node.id);
 }
 
 /** A path that the ring gives to these nodes first, in this order. */
