@@ -64,7 +64,7 @@ export function judgeTransferEncoding(buffer: Buffer, start: number, end: number
     if (isChunkedLast) chunkedSeen++;
     else if (!OTHER_CODINGS.some((name) => equalsIgnoreCase(buffer, first, last, name))) isKnown = false;
   });
-  return isChunkedLast && chunkedSeen === 1 && isKnown && end > start && buffer[start] !== COMMA
-    ? Coding.UNSUPPORTED
-    : Coding.BAD;
+  // A comma in front of `chunked` or behind it names no other coding: it is there to be read in two ways.
+  const isList = end > start && buffer[start] !== COMMA && buffer[end - 1] !== COMMA;
+  return isList && isChunkedLast && chunkedSeen === 1 && isKnown ? Coding.UNSUPPORTED : Coding.BAD;
 }
