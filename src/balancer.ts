@@ -21,6 +21,7 @@ import { Front } from "./proxy/front.js";
 import { NodePool } from "./proxy/node-pool.js";
 import { AddressBook, type Resolve, systemResolve } from "./system/address-book.js";
 import { systemClock } from "./system/clock.js";
+import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
 import { LineFile } from "./system/line-file.js";
 import { type BoundListener, openSockets } from "./system/sockets.js";
 
@@ -87,8 +88,9 @@ const WHEEL_SLOTS = 512;
 const LEAP_MS = 250;
 const SILENCE_CHECK_MS_MAX = 250;
 
-/** Builds a balancer from a resolved config (see `resolveConfig`). */
-export function createBalancer(config: Config, dependencies: BalancerDependencies): Balancer {
+/** Builds a balancer from a resolved config (see `resolveConfig`); `connectionsMax` 0 takes what descriptors allow. */
+export function createBalancer(given: Config, dependencies: BalancerDependencies): Balancer {
+  const config = given.connectionsMax > 0 ? given : { ...given, connectionsMax: connectionsWithin(descriptorLimit()) };
   const { log, clock = systemClock, random = Math.random, resolve = systemResolve } = dependencies;
   const counters = new Counters();
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });

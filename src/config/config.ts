@@ -65,6 +65,7 @@ export interface Config {
   readonly responseHeadBytesMax: number;
   readonly bodyBytesMax: number;
 
+  /** 0 derives it from the limit of open files. */
   readonly connectionsMax: number;
   readonly connectionsPerClientMax: number;
   readonly requestsPerConnectionMax: number;

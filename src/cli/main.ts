@@ -1,0 +1,134 @@
+import { readFileSync } from "node:fs";
+import yargs, { type Argv } from "yargs";
+import { environmentName, OPTION_LIST, type OptionName, type OptionSpec } from "../config/options.js";
+import { type ConfigSources, resolveConfig } from "../config/resolve.js";
+import { badOption } from "../config/units.js";
+import { FnlbError } from "../errors.js";
+import { demo } from "./demo.js";
+import { EXIT } from "./exit.js";
+import { healthcheck } from "./healthcheck.js";
+import { serve } from "./serve.js";
+
+type Command = "serve" | "demo" | "healthcheck";
+
+/** Runs the command that `args` (without program and script) ask for; resolves to the exit code. */
+export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  // A reader that has gone, as in `fnlb --help | head`, is no reason to crash.
+  process.stdout.on("error", () => {});
+  try {
+    const called = await parse(args);
+    if (called === undefined) return EXIT.CLEAN;
+    const config = resolveConfig({ options: called.options, env });
+    switch (called.command) {
+      case "serve":
+        return await serve(config);
+      case "demo":
+        return await demo(config);
+      case "healthcheck":
+        return await healthcheck(config);
+      default:
+        return called.command satisfies never;
+    }
+  } catch (error) {
+    if (!(error instanceof UsageError) && !(error instanceof FnlbError && error.code === "ERR_OPTION")) throw error;
+    process.stderr.write(`usage error: ${error.message.replaceAll(/\s+/g, " ")} (fnlb --help lists all options)\n`);
+    return EXIT.USAGE;
+  }
+}
+
+class UsageError extends Error {}
+
+interface Called {
+  readonly command: Command;
+  readonly options: NonNullable<ConfigSources["options"]>;
+}
+
+/** Undefined when only help or version was asked for, and printed. */
+async function parse(args: readonly string[]): Promise<Called | undefined> {
+  let command: Command | undefined;
+  const choose = (name: Command) => () => {
+    command = name;
+  };
+  const parser = yargs(normalize(args))
+    .scriptName("fnlb")
+    .usage(
+      "$0 [options]\n\nSends each URL to the same node by a consistent-hash ring; falls back to the next node when it is dead.",
+    )
+    .parserConfiguration({
+      "dot-notation": false,
+      "camel-case-expansion": false,
+      "parse-numbers": false,
+      "parse-positional-numbers": false,
+    })
+    .locale("en")
+    .command("$0", "balance", {}, choose("serve"))
+    .command(
+      "demo",
+      "start three function nodes and a balancer in front of them, and show what happens",
+      {},
+      choose("demo"),
+    )
+    .command("healthcheck", "ask the balancer at --listen how it is: exit code 0 or 1", {}, choose("healthcheck"))
+    .alias("help", "h")
+    .version(packageVersion())
+    .wrap(110)
+    .epilogue(
+      "Times are 250ms, 5s, 1m, 1h or bare milliseconds, sizes 500, 64KiB or 1MB. Every option can be set by the environment variable in " +
+        "brackets; a flag wins. Exit codes: 0 clean end, 1 cannot start or something was cut, 2 usage error. SIGTERM and SIGINT " +
+        "drain, a second one ends at once; SIGHUP reopens log files.",
+    )
+    .strict()
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .fail((message: string | null, error: Error | undefined) => {
+      throw new UsageError(message ?? error?.message ?? "bad arguments");
+    });
+  for (const [name, spec] of OPTION_LIST) addOption(parser, name, spec);
+  let parsed: Readonly<Record<string, unknown>>;
+  try {
+    parsed = await parser.parseAsync();
+  } catch (error) {
+    // yargs throws some of its complaints past its own handler of failures.
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+  if (parsed.help === true || parsed.version === true || command === undefined) return undefined;
+  const options: Partial<Record<OptionName, string | boolean | string[]>> = {};
+  // What yargs gives for these names are strings, booleans and arrays of them: that is how they were declared.
+  for (const [name] of OPTION_LIST)
+    if (parsed[name] !== undefined) options[name] = parsed[name] as string | boolean | string[];
+  return { command, options };
+}
+
+function addOption(parser: Argv, name: OptionName, spec: OptionSpec): void {
+  const isSwitch = spec.kind === "switch";
+  parser.option(name, {
+    type: isSwitch ? "boolean" : "string",
+    requiresArg: !isSwitch,
+    group: `${spec.group}:`,
+    describe: `${spec.help} [${environmentName(name)}]`,
+    defaultDescription: spec.default === "" ? "none" : spec.default,
+    ...(spec.choices === undefined ? {} : { choices: spec.choices }),
+  });
+}
+
+/**
+ * Accepts the single-dash forms of the original (`-nodes a,b`, `-help`), and refuses values of switches that are
+ * neither true nor false, which yargs would read as false.
+ */
+function normalize(args: readonly string[]): string[] {
+  const names = new Map<string, OptionSpec | undefined>([...OPTION_LIST, ["help", undefined], ["version", undefined]]);
+  return args.map((arg) => {
+    const match = /^--?([a-z][a-z-]+)(=[\s\S]*)?$/.exec(arg);
+    if (match === null || !names.has(match[1])) return arg;
+    const [, name, value = ""] = match;
+    if (names.get(name)?.kind === "switch" && value !== "" && value !== "=true" && value !== "=false") {
+      throw badOption(`option "${name}"`, "true or false", value.slice(1));
+    }
+    return `--${name}${value}`;
+  });
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { readonly version: string }).version;
+}

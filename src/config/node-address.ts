@@ -1,0 +1,87 @@
+import { isIP } from "node:net";
+import type { NodeAddress } from "../core/node.js";
+import type { NodeConfig } from "./config.js";
+import { isHostName } from "./listen-address.js";
+import { parsePort } from "./units.js";
+
+/** What a node of the list looks like, for error messages and help. */
+export const NODE_SHAPE =
+  "host, host:port, http://host:port/base, [::1]:8080 or unix:/path, each with an optional =weight";
+
+export const DEFAULT_NODE_PORT = 8080;
+/** Enough to tell a large machine from a small one; the ring has 160 points for each. */
+const WEIGHT_MAX = 1000;
+
+/** Why an item of a list is not a node. */
+export interface BadNode {
+  readonly reason: string;
+}
+
+/** Reads one item of a list of nodes. */
+export function parseNode(text: string): NodeConfig | BadNode {
+  const item = text.trim();
+  if (item === "") return { reason: "has an empty item" };
+  const equals = item.lastIndexOf("=");
+  const name = equals < 0 ? item : item.slice(0, equals).trim();
+  const weight = equals < 0 ? 1 : parseWeight(item.slice(equals + 1).trim());
+  if (weight === undefined) return { reason: `has "${item}", whose weight is not a number from 0 to ${WEIGHT_MAX}` };
+  const address = parseNodeAddress(name);
+  if ("reason" in address) return { reason: `has "${item}", ${address.reason}` };
+  return { id: nodeId(address), address, weight };
+}
+
+/** Reads a comma-separated list; every bad or repeated item is named. */
+export function parseNodes(text: string): readonly NodeConfig[] | BadNode {
+  const nodes: NodeConfig[] = [];
+  const ids = new Set<string>();
+  for (const item of text.split(",")) {
+    const node = parseNode(item);
+    if ("reason" in node) return node;
+    if (ids.has(node.id)) return { reason: `has "${node.id}" twice` };
+    ids.add(node.id);
+    nodes.push(node);
+  }
+  return nodes;
+}
+
+function parseWeight(text: string): number | undefined {
+  if (!/^\d+(?:\.\d+)?$/.test(text)) return undefined;
+  const weight = Number(text);
+  return weight <= WEIGHT_MAX ? weight : undefined;
+}
+
+function parseNodeAddress(name: string): NodeAddress | BadNode {
+  if (name.startsWith("unix:")) {
+    const path = name.slice("unix:".length);
+    return path === "" || path.includes("\0")
+      ? { reason: "which names no socket" }
+      : { kind: "unix", path, basePath: "" };
+  }
+  const scheme = /^([a-z][a-z\d+.-]*):\/\//i.exec(name)?.[1].toLowerCase();
+  if (scheme !== undefined && scheme !== "http")
+    return { reason: `whose scheme is not http: ${scheme} is not spoken to nodes` };
+  const rest = scheme === undefined ? name : name.slice(scheme.length + 3);
+  const slash = rest.indexOf("/");
+  const authority = slash < 0 ? rest : rest.slice(0, slash);
+  const basePath = slash < 0 ? "" : rest.slice(slash).replace(/\/+$/, "");
+  if (!/^[!$-;=@-Z_a-z~]*$/.test(basePath)) return { reason: "whose base path has characters that a path cannot have" };
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/.exec(authority);
+  if (match === null) return { reason: `which is not ${NODE_SHAPE}` };
+  const [, bracketed, plain, portText] = match;
+  const port = portText === undefined ? DEFAULT_NODE_PORT : parsePort(portText, 1);
+  if (port === undefined) return { reason: "whose port is not a number from 1 to 65535" };
+  if (bracketed !== undefined) {
+    return isIP(bracketed) === 6
+      ? { kind: "tcp", host: bracketed, port, basePath }
+      : { reason: "whose address is not IPv6" };
+  }
+  if (!isHostName(plain)) return { reason: `which is not ${NODE_SHAPE}` };
+  return { kind: "tcp", host: plain.toLowerCase(), port, basePath };
+}
+
+/** One name for one node, however it was written: `10.0.0.1:8080`, `[::1]:8080/base`, `unix:/run/fn.sock`. */
+export function nodeId(address: NodeAddress): string {
+  if (address.kind === "unix") return `unix:${address.path}${address.basePath}`;
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return `${host}:${address.port}${address.basePath}`;
+}
