@@ -19,4 +19,6 @@ const server = createServer((request, response) => {
   );
 });
 server.listen(Number(port), "127.0.0.1", () => process.send?.({ port: (server.address() as AddressInfo).port }));
+// Ctrl-C reaches the whole group: the demo ends its nodes itself, when the balancer has finished.
+process.on("SIGINT", () => {});
 process.on("disconnect", () => process.exit(0));

@@ -8,7 +8,7 @@ import { parsePort } from "./units.js";
 export const NODE_SHAPE =
   "host, host:port, http://host:port/base, [::1]:8080 or unix:/path, each with an optional =weight";
 
-export const DEFAULT_NODE_PORT = 8080;
+const DEFAULT_NODE_PORT = 8080;
 /** Enough to tell a large machine from a small one; the ring has 160 points for each. */
 const WEIGHT_MAX = 1000;
 
@@ -18,7 +18,7 @@ export interface BadNode {
 }
 
 /** Reads one item of a list of nodes. */
-export function parseNode(text: string): NodeConfig | BadNode {
+function parseNode(text: string): NodeConfig | BadNode {
   const item = text.trim();
   if (item === "") return { reason: "has an empty item" };
   const equals = item.lastIndexOf("=");
@@ -80,7 +80,7 @@ function parseNodeAddress(name: string): NodeAddress | BadNode {
 }
 
 /** One name for one node, however it was written: `10.0.0.1:8080`, `[::1]:8080/base`, `unix:/run/fn.sock`. */
-export function nodeId(address: NodeAddress): string {
+function nodeId(address: NodeAddress): string {
   if (address.kind === "unix") return `unix:${address.path}${address.basePath}`;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   return `${host}:${address.port}${address.basePath}`;

@@ -2,7 +2,7 @@ import { LISTEN_ADDRESS_SHAPE } from "./listen-address.js";
 import { NODE_SHAPE } from "./node-address.js";
 
 /** How the text of an option is read. */
-export type OptionKind = "duration" | "size" | "count" | "number" | "switch" | "choice" | "text" | "list";
+type OptionKind = "duration" | "size" | "count" | "number" | "switch" | "choice" | "text" | "list";
 
 /** Headings of `--help` and of docs/options.md. */
 export const GROUPS = [

@@ -23,7 +23,7 @@ const BYTES: Readonly<Record<string, number>> = {
 };
 
 /** The longest time an option takes: what a 32-bit timer can wait, almost 25 days. */
-export const DURATION_MS_MAX = 2 ** 31 - 1;
+const DURATION_MS_MAX = 2 ** 31 - 1;
 
 /** `250ms`, `1.5s`, `2m`, `1h`, `1d`, or a bare number of milliseconds; undefined when it is none of these. */
 export function parseDuration(text: string): number | undefined {
@@ -46,30 +46,6 @@ function parseQuantity(text: string, units: Readonly<Record<string, number>>): n
   const product = Number(match[1]) * units[unit];
   const value = Math.round(product);
   return Math.abs(product - value) < 1e-6 && Number.isSafeInteger(value) ? value : undefined;
-}
-
-/** The shortest way to write a duration, as help texts show it. */
-export function formatDuration(ms: number): string {
-  for (const [unit, factor] of [
-    ["h", 3_600_000],
-    ["m", 60_000],
-    ["s", 1000],
-  ] as const) {
-    if (ms >= factor && ms % factor === 0) return `${ms / factor}${unit}`;
-  }
-  return `${ms}ms`;
-}
-
-/** The shortest way to write a size, as help texts show it. */
-export function formatSize(bytes: number): string {
-  for (const [unit, factor] of [
-    ["GiB", 1024 ** 3],
-    ["MiB", 1024 ** 2],
-    ["KiB", 1024],
-  ] as const) {
-    if (bytes >= factor && bytes % factor === 0) return `${bytes / factor}${unit}`;
-  }
-  return `${bytes}`;
 }
 
 /** A port as text: digits without a sign, from `min` to 65535. */

@@ -100,7 +100,7 @@ export type RepeatDecision =
   | { readonly kind: "fail"; readonly reason: RepeatRefusal };
 
 /** Why a failed attempt is final. */
-export type RepeatRefusal = "response-started" | "body-not-held" | "not-idempotent" | "attempts-spent" | "budget-spent";
+type RepeatRefusal = "response-started" | "body-not-held" | "not-idempotent" | "attempts-spent" | "budget-spent";
 
 const CASCADE: RepeatDecision = { kind: "cascade" };
 const REPEAT: RepeatDecision = { kind: "repeat" };

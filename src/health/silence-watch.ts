@@ -4,7 +4,7 @@ import type { Dial, DialTarget } from "../core/stream.js";
 import { dialOnce } from "./ping.js";
 
 /** What a node said when it was asked whether it still answers. */
-export type Answer = "answers" | "silent" | "stopped";
+type Answer = "answers" | "silent" | "stopped";
 
 /** Asks a node for any sign of life above TCP, on a fresh connection. */
 export type Ask = (node: Node, signal: AbortSignal) => Promise<Answer>;

@@ -5,4 +5,3 @@ export const POLICIES = {
   "ring-hash": ringHash,
 } as const;
 
-export type PolicyName = keyof typeof POLICIES;
