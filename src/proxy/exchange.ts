@@ -7,20 +7,15 @@ import { decideRepeat, isIdempotent } from "../core/retry.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
 import type { ErrorCode, FnlbError } from "../errors.js";
 import { BodyFramer } from "../http1/body.js";
-import {
-  allowedUpgrade,
-  ComposedRequest,
-  composedBytesMax,
-  composeRequest,
-  type ForwardedLines,
-} from "../http1/compose-request.js";
+import { allowedUpgrade, type ForwardedLines } from "../http1/compose-request.js";
 import { Field } from "../http1/fields.js";
 import { Framing } from "../http1/framing.js";
 import type { RequestHead } from "../http1/request-head.js";
 import type { ExchangeRecord } from "./access-log.js";
-import { HeldBuffers, outBuffer } from "./buffers.js";
+import { outBuffer } from "./buffers.js";
 import type { ProxyContext } from "./context.js";
 import type { Caller, FallbackRoundTripper } from "./fallback-round-tripper.js";
+import { HeldRequest } from "./held-request.js";
 import { readKey, readKeyHash } from "./key.js";
 import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
 import type { WaitingLink } from "./node-pool.js";
@@ -65,7 +60,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
   readonly #context: ProxyContext;
   readonly #response: ResponseRelay;
   readonly #body: BodyFramer;
-  readonly #composed = new ComposedRequest();
+  readonly #held = new HeldRequest();
   readonly #timer = new TimerEntry(this);
   readonly #wholeTimer = new TimerEntry(this);
   readonly tried = new NodeSet();
@@ -82,9 +77,6 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
   nextWaiting: WaitingLink | undefined;
   #isWaiting = false;
 
-  /** The request as it goes to any node: the composed head and what has been kept of its body. */
-  #held: Buffer = HeldBuffers.EMPTY;
-  #heldLength = 0;
   method = "";
   minor = 1;
   upgradeToken = "";
@@ -126,9 +118,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
   }
 
   key(): string {
-    return this.#keyText !== ""
-      ? this.#keyText
-      : this.#held.toString("latin1", this.#composed.targetStart, this.#composed.pathEnd);
+    return this.#keyText !== "" ? this.#keyText : this.#held.path();
   }
 
   /**
@@ -179,18 +169,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
     }
     const { forwarded } = client;
     const isIdKept = !config.requestId || (forwarded.isTrusted && head.fields.count > 0 && hasRequestId(head));
-    const size = composedBytesMax(head, forwarded);
-    this.#held = HeldBuffers.take(size + (this.#body.isDone ? 0 : end - headEnd));
-    composeRequest(
-      head,
-      buffer,
-      this.#held,
-      forwarded,
-      this.upgradeToken,
-      isIdKept ? "" : this.#context.requestId(),
-      this.#composed,
-    );
-    this.#heldLength = this.#composed.length;
+    const requestId = isIdKept ? "" : this.#context.requestId();
+    this.#held.compose(head, buffer, forwarded, this.upgradeToken, requestId, this.#body.isDone ? 0 : end - headEnd);
 
     let consumed = headEnd;
     if (!this.#body.isDone && this.#continue === Continue.NONE) {
@@ -220,33 +200,9 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
     let at = start;
     while (at < end && !this.#body.isDone && !this.#body.isBad) {
       at = this.#body.feed(buffer, at, end);
-      this.#appendHeld(buffer);
+      this.#held.append(this.#body, buffer);
     }
     return at;
-  }
-
-  #appendHeld(buffer: Buffer): void {
-    const { spans, spanCount, tail } = this.#body;
-    for (let index = 0; index < spanCount; index++) {
-      const first = spans[index * 2];
-      const last = spans[index * 2 + 1];
-      this.#growHeld(last - first);
-      buffer.copy(this.#held, this.#heldLength, first, last);
-      this.#heldLength += last - first;
-    }
-    if (tail !== undefined) {
-      this.#growHeld(tail.length);
-      tail.copy(this.#held, this.#heldLength);
-      this.#heldLength += tail.length;
-    }
-  }
-
-  #growHeld(bytes: number): void {
-    if (this.#heldLength + bytes <= this.#held.length) return;
-    const grown = HeldBuffers.take(Math.max(this.#held.length * 2, this.#heldLength + bytes));
-    this.#held.copy(grown, 0, 0, this.#heldLength);
-    HeldBuffers.giveBack(this.#held);
-    this.#held = grown;
   }
 
   /** Broken framing or too many bytes: answers and says true. */
@@ -298,7 +254,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
     counters.attempts++;
     this.#response.reset();
     if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, this.attempts);
-    const isFlowing = this.#sendHeld(connection, node);
+    const isFlowing = this.#held.sendTo(connection.stream, node);
     if (!connection.stream.isOpen) {
       // Nothing was written: a connection that had already closed is like a dial that failed.
       this.reached = false;
@@ -314,20 +270,6 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
       this.#schedule(this.#context.config.bodyIdleTimeoutMs);
       if (isFlowing) this.#client.resumeReading();
     }
-  }
-
-  #sendHeld(connection: NodeConnection, node: Node): boolean {
-    const { basePath } = node.address;
-    const composed = this.#composed;
-    if (basePath === "" && !composed.lacksHost) return connection.stream.write(this.#held, 0, this.#heldLength);
-    let at = 0;
-    const out = Buffer.allocUnsafe(this.#heldLength + basePath.length + node.id.length + 16);
-    at += this.#held.copy(out, at, 0, composed.targetStart);
-    at += out.write(basePath, at, "latin1");
-    at += this.#held.copy(out, at, composed.targetStart, composed.lineEnd);
-    if (composed.lacksHost) at += out.write(`Host: ${hostOf(node)}\r\n`, at, "latin1");
-    at += this.#held.copy(out, at, composed.lineEnd, this.#heldLength);
-    return connection.stream.write(out, 0, at);
   }
 
   /** The whole request is on its way. */
@@ -378,10 +320,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
       bytes += this.#body.spans[index * 2 + 1] - this.#body.spans[index * 2];
     if (!this.idempotent || this.phase === Phase.RELAYING) {
       this.bodyHeld = false;
-    } else if (this.#heldLength - this.#composed.length + bytes > config.replayBytesMax) {
+    } else if (this.#held.bodyLength + bytes > config.replayBytesMax) {
       this.bodyHeld = false;
       counters.replayBytesExceeded++;
-    } else this.#appendHeld(buffer);
+    } else this.#held.append(this.#body, buffer);
   }
 
   #sendSpans(buffer: Buffer): void {
@@ -635,9 +577,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Waiti
       this.#context.accessLog?.end(this.#record, endedBy, phase, this.#body.bodyBytes, this.#response.bodyBytes);
       this.#record = undefined;
     }
-    HeldBuffers.giveBack(this.#held);
-    this.#held = HeldBuffers.EMPTY;
-    this.#heldLength = 0;
+    this.#held.drop();
   }
 }
 
@@ -651,11 +591,4 @@ const FAULTS_OF_CLIENTS: ReadonlySet<ErrorCode> = new Set([
 function hasRequestId(head: RequestHead): boolean {
   for (let index = 0; index < head.fields.count; index++) if (head.fields.id[index] === Field.X_REQUEST_ID) return true;
   return false;
-}
-
-function hostOf(node: Node): string {
-  const { address } = node;
-  if (address.kind === "unix") return "localhost";
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return address.port === 80 ? host : `${host}:${address.port}`;
 }

@@ -1,0 +1,92 @@
+// Hot path: one per client connection, filled and dropped once a request.
+import type { Node } from "../core/node.js";
+import type { ByteStream } from "../core/stream.js";
+import type { BodyFramer } from "../http1/body.js";
+import { ComposedRequest, composedBytesMax, composeRequest, type ForwardedLines } from "../http1/compose-request.js";
+import type { RequestHead } from "../http1/request-head.js";
+import { HeldBuffers } from "./buffers.js";
+
+/** A request as it goes to any node: the composed head, and what has been kept of its body. */
+export class HeldRequest {
+  readonly #composed = new ComposedRequest();
+  #bytes: Buffer = HeldBuffers.EMPTY;
+  #length = 0;
+
+  /** Body bytes held behind the head, framing included. */
+  get bodyLength(): number {
+    return this.#length - this.#composed.length;
+  }
+
+  /** The path as received, one character a byte. */
+  path(): string {
+    return this.#bytes.toString("latin1", this.#composed.targetStart, this.#composed.pathEnd);
+  }
+
+  /** Begins with a head; `bodyBytes` are known to follow. */
+  compose(
+    head: RequestHead,
+    buffer: Buffer,
+    lines: ForwardedLines,
+    upgradeToken: string,
+    requestId: string,
+    bodyBytes: number,
+  ): void {
+    this.#bytes = HeldBuffers.take(composedBytesMax(head, lines) + bodyBytes);
+    composeRequest(head, buffer, this.#bytes, lines, upgradeToken, requestId, this.#composed);
+    this.#length = this.#composed.length;
+  }
+
+  /** Keeps what `body` reported of `buffer` when it was fed last. */
+  append(body: BodyFramer, buffer: Buffer): void {
+    const { spans, spanCount, tail } = body;
+    for (let index = 0; index < spanCount; index++) {
+      const first = spans[index * 2];
+      const last = spans[index * 2 + 1];
+      this.#grow(last - first);
+      buffer.copy(this.#bytes, this.#length, first, last);
+      this.#length += last - first;
+    }
+    if (tail !== undefined) {
+      this.#grow(tail.length);
+      tail.copy(this.#bytes, this.#length);
+      this.#length += tail.length;
+    }
+  }
+
+  #grow(bytes: number): void {
+    if (this.#length + bytes <= this.#bytes.length) return;
+    const grown = HeldBuffers.take(Math.max(this.#bytes.length * 2, this.#length + bytes));
+    this.#bytes.copy(grown, 0, 0, this.#length);
+    HeldBuffers.giveBack(this.#bytes);
+    this.#bytes = grown;
+  }
+
+  /** Sends everything in one write, put under the node's base path; false: wait for the stream to drain. */
+  sendTo(stream: ByteStream, node: Node): boolean {
+    const { basePath } = node.address;
+    const composed = this.#composed;
+    if (basePath === "" && !composed.lacksHost) return stream.write(this.#bytes, 0, this.#length);
+    let at = 0;
+    const out = Buffer.allocUnsafe(this.#length + basePath.length + node.id.length + 16);
+    at += this.#bytes.copy(out, at, 0, composed.targetStart);
+    at += out.write(basePath, at, "latin1");
+    at += this.#bytes.copy(out, at, composed.targetStart, composed.lineEnd);
+    if (composed.lacksHost) at += out.write(`Host: ${hostOf(node)}\r\n`, at, "latin1");
+    at += this.#bytes.copy(out, at, composed.lineEnd, this.#length);
+    return stream.write(out, 0, at);
+  }
+
+  /** The request is over: its memory goes to the next one. */
+  drop(): void {
+    HeldBuffers.giveBack(this.#bytes);
+    this.#bytes = HeldBuffers.EMPTY;
+    this.#length = 0;
+  }
+}
+
+function hostOf(node: Node): string {
+  const { address } = node;
+  if (address.kind === "unix") return "localhost";
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return address.port === 80 ? host : `${host}:${address.port}`;
+}
