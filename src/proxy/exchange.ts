@@ -19,21 +19,15 @@ import { HeldRequest } from "./held-request.js";
 import { readKey, readKeyHash } from "./key.js";
 import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
 import type { WaitingLink } from "./node-pool.js";
-import { ResponseRelay } from "./response-relay.js";
+import { type RelayClient, type RelayedExchange, ResponseRelay } from "./response-relay.js";
 
 /** What an exchange needs of the client connection it belongs to. */
-export interface ExchangeClient {
-  readonly context: ProxyContext;
+export interface ExchangeClient extends RelayClient {
   readonly roundTripper: FallbackRoundTripper;
   readonly forwarded: ForwardedLines;
   readonly clientAddress: string;
-  /** Sends to the client; false: wait for `onClientDrain`. */
-  write(buffer: Buffer, start: number, end: number): boolean;
-  writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean;
   pauseReading(): void;
   resumeReading(): void;
-  /** Must this connection close after the response that is about to begin? */
-  mustClose(): boolean;
   /** The exchange is over and the response complete. */
   onExchangeDone(closes: boolean): void;
   /** Answer with a problem; closes where the rest of the request makes the connection useless. */
@@ -55,7 +49,7 @@ const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
 const Continue = { NONE: 0, AWAITED: 1 } as const;
 
 /** One request and its response through the balancer, over as many attempts as it takes. */
-export class HttpExchange implements Exchange, Caller, NodeConnectionUser, WaitingLink, TimerOwner {
+export class HttpExchange implements Exchange, Caller, NodeConnectionUser, RelayedExchange, WaitingLink, TimerOwner {
   readonly #client: ExchangeClient;
   readonly #context: ProxyContext;
   readonly #response: ResponseRelay;

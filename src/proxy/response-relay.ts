@@ -1,4 +1,5 @@
 // Hot path: the response of a node on its way to the client.
+import type { ErrorCode } from "../errors.js";
 import { BodyFramer } from "../http1/body.js";
 import { equalsIgnoreCase } from "../http1/chars.js";
 import { composeResponse, RESPONSE_ADDED_BYTES_MAX, type ResponseEdits } from "../http1/compose-response.js";
@@ -6,7 +7,43 @@ import { Framing } from "../http1/framing.js";
 import { HeadResult } from "../http1/request-head.js";
 import { ResponseHead } from "../http1/response-head.js";
 import { outBuffer } from "./buffers.js";
-import type { ExchangeClient, HttpExchange } from "./exchange.js";
+import type { ProxyContext } from "./context.js";
+import type { NodeConnection } from "./node-connection.js";
+
+/** The exchange whose response is relayed. */
+export interface RelayedExchange {
+  /** Minor version of the request. */
+  readonly minor: number;
+  readonly isHead: boolean;
+  /** May the client connection be used again, by the request alone? */
+  readonly isPersistent: boolean;
+  readonly isRequestComplete: boolean;
+  /** The token that the node may switch to, or "". */
+  readonly upgradeToken: string;
+  readonly awaitsContinue: boolean;
+  /** Undefined once the exchange is over or has gone elsewhere. */
+  readonly connection: NodeConnection | undefined;
+  continueBody(): void;
+  onResponseBegins(): void;
+  onProgress(): void;
+  /** Answers with a problem instead of this response. */
+  fail(code: ErrorCode): void;
+  /** The response has begun and cannot be completed. */
+  break(endedBy: "client" | "node" | "balancer", phase: string): void;
+  finish(isReusable: boolean, keepAliveMs: number, closesClient: boolean): void;
+  /** From now on the connection is a tunnel; `buffer[start, end)` came behind the head. */
+  upgrade(buffer: Buffer, start: number, end: number): void;
+}
+
+/** The client that the response goes to. */
+export interface RelayClient {
+  readonly context: ProxyContext;
+  /** Sends to the client; false: wait for `onClientDrain`. */
+  write(buffer: Buffer, start: number, end: number): boolean;
+  writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean;
+  /** Must its connection close after the response that is about to begin? */
+  mustClose(): boolean;
+}
 
 /** Below this, body bytes join their head in one buffer; above it copying costs more than a vectored write. */
 const JOIN_BYTES_MAX = 16 * 1024;
@@ -16,7 +53,7 @@ const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
 /** One parser for all connections of a process: between two reads it holds nothing. */
 const heads = new WeakMap<object, ResponseHead>();
 
-function headFor(client: ExchangeClient): ResponseHead {
+function headFor(client: RelayClient): ResponseHead {
   const { config } = client.context;
   let head = heads.get(client.context);
   if (head === undefined) {
@@ -28,8 +65,8 @@ function headFor(client: ExchangeClient): ResponseHead {
 
 /** Reads one response from a node and passes it on, head first and then body, framed for this client. */
 export class ResponseRelay {
-  readonly #exchange: HttpExchange;
-  readonly #client: ExchangeClient;
+  readonly #exchange: RelayedExchange;
+  readonly #client: RelayClient;
   readonly #head: ResponseHead;
   readonly #body: BodyFramer;
   readonly #edits: ResponseEdits = { addsChunked: false, dropsChunked: false, connection: "", upgradeToken: "" };
@@ -43,7 +80,7 @@ export class ResponseRelay {
   status = 0;
   isClientBlocked = false;
 
-  constructor(exchange: HttpExchange, client: ExchangeClient) {
+  constructor(exchange: RelayedExchange, client: RelayClient) {
     this.#exchange = exchange;
     this.#client = client;
     this.#head = headFor(client);
