@@ -1,7 +1,7 @@
 // Hot path, and the one file that touches the runtime's internals: handles without a net.Socket around them,
 // reads into one buffer for all, writes straight to the descriptor. `sockets.ts` tests at start that all of it
 // works here and falls back to `plain-stream.ts` when it does not. Measured in bench/results.md.
-import { writeSync, writevSync } from "node:fs";
+import { readSync, writeSync, writevSync } from "node:fs";
 import type { Server } from "node:net";
 import { getSystemErrorName } from "node:util";
 import { type ByteStream, type Dial, READ_BYTES_MAX, type StreamHandler } from "../core/stream.js";
@@ -122,8 +122,24 @@ class FastStream implements ByteStream {
     else if (count === UV_EOF) {
       this.#isReading = false;
       this.#handle.readStop();
-      this.handler.onEnd();
+      const code = this.#hiddenReset();
+      if (code === undefined) this.handler.onEnd();
+      else this.#break(code);
     } else if (count < 0) this.#break(getSystemErrorName(count));
+  }
+
+  /**
+   * The runtime reports a reset that arrived together with the last bytes as a clean end. Only reading once more
+   * tells them apart: else a truncated body that lasts until close would pass for a complete one.
+   */
+  #hiddenReset(): string | undefined {
+    try {
+      readSync(this.#fd, readBuffer, 0, 1, null);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? "EIO";
+      return code === "EAGAIN" ? undefined : code;
+    }
+    return undefined;
   }
 
   write(buffer: Buffer, start: number, end: number): boolean {

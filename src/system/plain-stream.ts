@@ -9,6 +9,7 @@ const nobody: StreamHandler = {
   onClose() {},
 };
 
+const NOTHING = Buffer.alloc(0);
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES_MAX);
 
 /** A byte stream on the public `net` API: slower than handles, and right on every runtime. */
@@ -35,11 +36,25 @@ export class PlainStream implements ByteStream {
     socket.setNoDelay(true);
     socket.pause();
     socket.on("data", (chunk: Buffer) => this.handler.onData(chunk, 0, chunk.length));
-    socket.on("end", () => this.handler.onEnd());
+    socket.on("end", () => this.#onEnd());
     socket.on("error", (error: NodeJS.ErrnoException) => {
       this.#breakCode ??= error.code ?? "EIO";
     });
     socket.on("close", () => this.handler.onClose(this.#breakCode));
+  }
+
+  /**
+   * The runtime reports a reset that arrived together with the last bytes as a clean end. A write of nothing fails
+   * behind a reset: else a truncated body that lasts until close would pass for a complete one.
+   */
+  #onEnd(): void {
+    if (!this.#socket.writable || this.#socket.writableLength > 0) {
+      this.handler.onEnd();
+      return;
+    }
+    this.#socket.write(NOTHING, (error) => {
+      if (!error && !this.#socket.destroyed) this.handler.onEnd();
+    });
   }
 
   get isOpen(): boolean {

@@ -3,6 +3,8 @@ import type { TestContext } from "node:test";
 import { ByteLog } from "./byte-log.js";
 import { type MessageRead, readResponse } from "./read-message.js";
 
+const NOTHING = Buffer.alloc(0);
+
 /** One end of a connection in the hands of a test: it sends exactly these bytes and records exactly what came. */
 export class RawPeer {
   readonly socket: Socket;
@@ -14,6 +16,8 @@ export class RawPeer {
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => log.add(chunk));
     socket.on("end", () => {
+      // The runtime reports a reset that arrives together with the last bytes as a clean end; a write of nothing fails.
+      if (socket.writable) socket.write(NOTHING);
       log.hasEnded = true;
       log.wake();
     });
