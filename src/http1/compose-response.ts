@@ -1,5 +1,5 @@
 // Hot path: a head leaves as few runs of copied bytes.
-import { CR, copyBytes, LF, writeLatin1 } from "./chars.js";
+import { CR, copyBytes, equalsIgnoreCase, LF, writeLatin1 } from "./chars.js";
 import { Field } from "./fields.js";
 import type { ResponseHead } from "./response-head.js";
 
@@ -9,7 +9,7 @@ export const RESPONSE_ADDED_BYTES_MAX = 256;
 export interface ResponseEdits {
   /** Frame a body that lasts until close as chunks. */
   addsChunked: boolean;
-  /** Leave Transfer-Encoding and Trailer out: the client gets the bare bytes. */
+  /** Leave Transfer-Encoding and Trailer out: an HTTP/1.0 client knows neither and gets the bare bytes. */
   dropsChunked: boolean;
   /** "" | "close" | "keep-alive" | "Upgrade". */
   connection: string;
@@ -38,7 +38,7 @@ export function composeResponse(
       const stays =
         fields.drop[index] === 1 ||
         (id === Field.CONTENT_LENGTH && head.lengthNeedsRewrite) ||
-        (id === Field.TRANSFER_ENCODING && edits.dropsChunked);
+        (edits.dropsChunked && (id === Field.TRANSFER_ENCODING || isTrailer(head, buffer, index)));
       if (!stays) continue;
       at = copyBytes(out, at, buffer, runStart, fields.lineStart[index]);
       runStart = fields.lineEnd[index];
@@ -53,4 +53,8 @@ export function composeResponse(
   out[at++] = CR;
   out[at++] = LF;
   return at;
+}
+
+function isTrailer({ fields }: ResponseHead, buffer: Buffer, index: number): boolean {
+  return equalsIgnoreCase(buffer, fields.lineStart[index], fields.nameEnd[index], "trailer");
 }

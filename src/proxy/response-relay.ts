@@ -196,7 +196,7 @@ export class ResponseRelay {
     this.#isReusable = head.isPersistent;
     this.#keepAliveMs = head.keepAliveMs;
     edits.addsChunked = isUntilClose && !isOld;
-    edits.dropsChunked = isOld && isChunked;
+    edits.dropsChunked = isOld;
     edits.upgradeToken = "";
     this.#closesClient =
       !exchange.isPersistent ||

@@ -53,13 +53,18 @@ export class RawPeer {
   }
 }
 
+/** A final response and the interim ones before it. */
+export interface ResponseRead extends MessageRead {
+  readonly interims: readonly MessageRead[];
+}
+
 /** A client that speaks in bytes. */
 export class RawClient extends RawPeer {
   /**
    * Takes the next complete final response off what was received, interim ones first into `interims`.
    * `method` decides whether there is a body; a body that lasts until close is complete at the close.
    */
-  async response(method = "GET"): Promise<MessageRead & { readonly interims: readonly MessageRead[] }> {
+  async response(method = "GET"): Promise<ResponseRead> {
     const interims: MessageRead[] = [];
     for (;;) {
       const message = await this.log.until("a response", () =>
@@ -71,7 +76,7 @@ export class RawClient extends RawPeer {
     }
   }
 
-  async ask(bytes: string | Buffer, method = "GET"): Promise<MessageRead> {
+  async ask(bytes: string | Buffer, method = "GET"): Promise<ResponseRead> {
     this.send(bytes);
     return this.response(method);
   }
