@@ -514,12 +514,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   /** Ends with a response of our own. */
   fail(code: ErrorCode): void {
     const phase = this.phase === Phase.CONNECTING ? "connect" : this.#body.isDone ? "wait" : "request-body";
-    const endedBy =
-      code === "ERR_BAD_RESPONSE" || code === "ERR_NODE_CLOSED" || code === "ERR_NODE_TIMEOUT"
-        ? "node"
-        : FAULTS_OF_CLIENTS.has(code)
-          ? "client"
-          : "balancer";
+    const endedBy = FAULTS_OF_NODES.has(code) ? "node" : FAULTS_OF_CLIENTS.has(code) ? "client" : "balancer";
     const record = this.#record;
     if (record !== undefined) this.#context.accessLog?.noteProblem(record, code);
     this.#close(endedBy, phase);
@@ -575,6 +570,12 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   }
 }
 
+const FAULTS_OF_NODES: ReadonlySet<ErrorCode> = new Set([
+  "ERR_BAD_RESPONSE",
+  "ERR_NODE_CLOSED",
+  "ERR_NODE_TIMEOUT",
+  "ERR_NO_FALLBACK_NODE_FOUND",
+]);
 const FAULTS_OF_CLIENTS: ReadonlySet<ErrorCode> = new Set([
   "ERR_BAD_REQUEST",
   "ERR_BODY_TOO_LARGE",
