@@ -30,7 +30,7 @@ describe("a client's FIN", () => {
     const node = await origin.accept();
     await node.log.untilText("\r\n\r\n");
     client.end();
-    // A later connection's request was read after the FIN of this one.
+    // The FIN leaves before the interim response does, whose arrival shows that it has been read.
     await new Promise((resolve) => client.socket.once("finish", resolve));
     node.send("HTTP/1.1 103 Early Hints\r\n\r\n");
     await client.log.untilText("103");
