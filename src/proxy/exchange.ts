@@ -36,7 +36,6 @@ export interface ExchangeClient extends RelayClient {
   onExchangeBroken(): void;
   /** The node switched protocols: from now on bytes pass in both directions. */
   onUpgraded(connection: NodeConnection, node: Node, buffer: Buffer, start: number, end: number): void;
-  canOpenTunnel(): boolean;
 }
 
 /** Where an exchange stands. */

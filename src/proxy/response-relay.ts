@@ -43,6 +43,7 @@ export interface RelayClient {
   writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean;
   /** Must its connection close after the response that is about to begin? */
   mustClose(): boolean;
+  canOpenTunnel(): boolean;
 }
 
 /** Below this, body bytes join their head in one buffer; above it copying costs more than a vectored write. */
@@ -166,6 +167,12 @@ export class ResponseRelay {
     const { upgradeToken } = this.#exchange;
     if (upgradeToken === "" || !equalsIgnoreCase(buffer, head.upgradeStart, head.upgradeEnd, upgradeToken)) {
       this.#exchange.fail("ERR_BAD_RESPONSE");
+      return;
+    }
+    if (!this.#client.canOpenTunnel()) {
+      // There was room when the request was sent; others were faster.
+      this.#client.context.counters.requestsRefusedAtTunnelLimit++;
+      this.#exchange.fail("ERR_AT_CAPACITY");
       return;
     }
     const edits = this.#edits;
