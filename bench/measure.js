@@ -1,0 +1,53 @@
+// One measurement: a load run against one proxy, with what the proxy's process used of its CPU meanwhile.
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { LOAD_CPU, pinned } from "./cpus.js";
+
+/** CPU time of a process with all its threads, in microseconds. */
+function cpuUs(pid) {
+  let ns = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    ns += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
+  }
+  return ns / 1000;
+}
+
+/** Resident memory in MiB: now, and the most since the process began. */
+export function memoryMb(pid) {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const read = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0) / 1024;
+  return { now: read("VmRSS"), peak: read("VmHWM") };
+}
+
+/**
+ * Loads `port` and resolves to requests per second, latencies in milliseconds, errors, and CPU microseconds a request
+ * of process `pid` (undefined: none is watched).
+ */
+export function measure({ load, port, kind, connections, warmupMs, measureMs, pid }) {
+  const [program, ...args] = pinned(LOAD_CPU, [
+    load,
+    String(port),
+    kind,
+    String(connections),
+    String(warmupMs),
+    String(measureMs),
+  ]);
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+  let before = 0;
+  let output = "";
+  child.stdout.on("data", (chunk) => {
+    output += chunk;
+    if (before === 0 && pid !== undefined && output.startsWith("measuring")) before = cpuUs(pid);
+  });
+  return new Promise((resolve, reject) => {
+    child.once("close", (code) => {
+      if (code !== 0) {
+        reject(new Error(`the load generator ended with ${code}`));
+        return;
+      }
+      const used = pid === undefined ? 0 : cpuUs(pid) - before;
+      const { requests, errors, seconds, p50, p99 } = JSON.parse(output.trim().split("\n").at(-1));
+      resolve({ rate: requests / seconds, cpuUs: used / requests, p50Ms: p50 / 1000, p99Ms: p99 / 1000, errors });
+    });
+  });
+}

@@ -1,0 +1,152 @@
+// `npm run bench [-- --rounds 5 --seconds 1.5 --peers fnlb,nginx --workloads 16,post --write]`
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpus, release, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { CAN_PIN, LOAD_CPU, pinned } from "./cpus.js";
+import { measure, memoryMb } from "./measure.js";
+import { PEERS } from "./peers.js";
+import { goals, table, writeResults } from "./report.js";
+
+const WORKLOADS = [
+  { kind: "16", name: "small GET (16 B)" },
+  { kind: "1024", name: "1 KiB GET" },
+  { kind: "65536", name: "64 KiB GET", isLarge: true },
+  { kind: "post", name: "1 KiB POST" },
+];
+const CONNECTIONS = 64;
+const NODES = 3;
+const WARMUP_MS = 400;
+
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "1.5" },
+    peers: { type: "string", default: "" },
+    workloads: { type: "string", default: "" },
+    write: { type: "boolean", default: false },
+  },
+});
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const built = join(root, ".bench");
+const folder = mkdtempSync(join(tmpdir(), "fnlb-bench-"));
+const children = [];
+
+function cleanUp() {
+  for (const child of children) child.kill("SIGKILL");
+  rmSync(folder, { recursive: true, force: true });
+}
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.on(signal, () => {
+    cleanUp();
+    process.exit(1);
+  });
+}
+
+function compile(name) {
+  mkdirSync(built, { recursive: true });
+  execFileSync("cc", ["-O2", "-o", join(built, name), join(root, "bench", `${name}.c`)], { stdio: "inherit" });
+  return join(built, name);
+}
+
+async function startNodes() {
+  const [program, ...args] = pinned(LOAD_CPU, [compile("origin"), String(NODES)]);
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+  children.push(child);
+  let output = "";
+  for await (const chunk of child.stdout) {
+    output += chunk;
+    if (output.includes("ready")) break;
+  }
+  return output.split("\n").slice(0, NODES).map(Number);
+}
+
+function shuffle(items) {
+  const shuffled = [...items];
+  for (let last = shuffled.length - 1; last > 0; last--) {
+    const other = Math.floor(Math.random() * (last + 1));
+    [shuffled[last], shuffled[other]] = [shuffled[other], shuffled[last]];
+  }
+  return shuffled;
+}
+
+async function main() {
+  if (spawnSync("cc", ["--version"]).error !== undefined) {
+    console.error("the load generator and the nodes are C: install a compiler that answers to cc");
+    return 2;
+  }
+  const load = compile("load");
+  const nodes = await startNodes();
+  const wanted = options.peers === "" ? [] : options.peers.split(",");
+  const workloads = WORKLOADS.filter(
+    ({ kind }) => options.workloads === "" || options.workloads.split(",").includes(kind),
+  );
+
+  const peers = [];
+  const versions = [];
+  for (const peer of PEERS.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
+    const version = peer.version();
+    if (version === undefined) {
+      console.log(`${peer.name}: SKIPPED, it is not installed`);
+      continue;
+    }
+    const { child, port } = await peer.start(nodes, folder);
+    children.push(child);
+    child.removeAllListeners("exit");
+    peers.push({ ...peer, pid: child.pid, port });
+    versions.push(`${peer.name} ${version}`);
+  }
+  if (!CAN_PIN) console.log("CPUs cannot be bound here: proxy, generator and nodes share them all");
+
+  const rounds = [];
+  for (let number = 1; number <= Number(options.rounds); number++) {
+    const round = {};
+    for (const { kind, name } of workloads) {
+      const settings = {
+        load,
+        kind,
+        connections: CONNECTIONS,
+        warmupMs: WARMUP_MS,
+        measureMs: Number(options.seconds) * 1000,
+      };
+      round[name] = {};
+      for (const peer of shuffle(peers)) {
+        round[name][peer.name] = await measure({ ...settings, port: peer.port, pid: peer.pid });
+        if (process.stdout.isTTY)
+          process.stdout.write(`\rround ${number} of ${options.rounds}: ${name}, ${peer.name}`.padEnd(79));
+      }
+      if (number === 1) round[name].direct = await measure({ ...settings, port: nodes[0] });
+    }
+    rounds.push(round);
+  }
+  if (process.stdout.isTTY) process.stdout.write(`\r${"".padEnd(79)}\r`);
+
+  const memory = Object.fromEntries(peers.map(({ name, pid }) => [name, memoryMb(pid)]));
+  const names = peers.map(({ name }) => name);
+  const commit =
+    spawnSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" }).stdout.trim() || "unknown";
+  const text = [
+    `Commit ${commit}, ${new Date().toISOString().slice(0, 10)}; ${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ${versions.join(", ")}.`,
+    `${CONNECTIONS} keep-alive connections, 512 paths, ${NODES} nodes; median of ${options.rounds} interleaved rounds of ${options.seconds} s; each proxy on one CPU, ${CAN_PIN ? "generator and nodes on another" : "not bound to it"}.`,
+    table(rounds, workloads, names, memory),
+    "",
+    "### Goals",
+    "",
+    goals(rounds, workloads, names, memory),
+  ].join("\n");
+  console.log(text);
+  if (options.write) writeResults(join(root, "bench", "results.md"), text);
+  const errors = rounds
+    .flatMap((round) => Object.values(round))
+    .flatMap((byPeer) => (byPeer.fnlb === undefined ? [] : [byPeer.fnlb.errors]));
+  return errors.some((count) => count > 0) ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main();
+} finally {
+  cleanUp();
+}
