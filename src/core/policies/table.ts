@@ -4,4 +4,3 @@ import { ringHash } from "./ring-hash.js";
 export const POLICIES = {
   "ring-hash": ringHash,
 } as const;
-
