@@ -92,6 +92,13 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
     throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
   }
   if (parsed.help === true || parsed.version === true || command === undefined) return undefined;
+  // What stands behind `--` is no option any more.
+  const words = parsed._ as readonly string[];
+  const extra = words[command === "serve" ? 0 : 1];
+  if (extra !== undefined) throw new UsageError(`Unknown argument: ${extra}`);
+  if (command === "demo" && parsed.nodes !== undefined) {
+    throw badOption('option "nodes"', "left out: the demo starts nodes of its own", String(parsed.nodes));
+  }
   const options: Partial<Record<OptionName, string | boolean | string[]>> = {};
   // What yargs gives for these names are strings, booleans and arrays of them: that is how they were declared.
   for (const [name] of OPTION_LIST)
@@ -105,9 +112,9 @@ function addOption(parser: Argv, name: OptionName, spec: OptionSpec): void {
     type: isSwitch ? "boolean" : "string",
     requiresArg: !isSwitch,
     group: `${spec.group}:`,
-    describe: `${spec.help} [${environmentName(name)}]`,
+    // Choices are not handed to yargs: its complaint about a bad one would not be worded like all others.
+    describe: `${spec.help}${spec.choices === undefined ? "" : ` One of ${spec.choices.join(", ")}.`} [${environmentName(name)}]`,
     defaultDescription: spec.default === "" ? "none" : spec.default,
-    ...(spec.choices === undefined ? {} : { choices: spec.choices }),
   });
 }
 
@@ -116,10 +123,10 @@ function addOption(parser: Argv, name: OptionName, spec: OptionSpec): void {
  * neither true nor false, which yargs would read as false.
  */
 function normalize(args: readonly string[]): string[] {
-  const names = new Map<string, OptionSpec | undefined>([...OPTION_LIST, ["help", undefined], ["version", undefined]]);
+  const names = new Map<string, OptionSpec>(OPTION_LIST);
   return args.map((arg) => {
     const match = /^--?([a-z][a-z-]+)(=[\s\S]*)?$/.exec(arg);
-    if (match === null || !names.has(match[1])) return arg;
+    if (match === null) return arg;
     const [, name, value = ""] = match;
     if (names.get(name)?.kind === "switch" && value !== "" && value !== "=true" && value !== "=false") {
       throw badOption(`option "${name}"`, "true or false", value.slice(1));

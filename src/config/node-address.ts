@@ -65,6 +65,7 @@ function parseNodeAddress(name: string): NodeAddress | BadNode {
   const authority = slash < 0 ? rest : rest.slice(0, slash);
   const basePath = slash < 0 ? "" : rest.slice(slash).replace(/\/+$/, "");
   if (!/^[!$-;=@-Z_a-z~]*$/.test(basePath)) return { reason: "whose base path has characters that a path cannot have" };
+  if (basePath.includes("//")) return { reason: "whose base path has an empty segment" };
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/.exec(authority);
   if (match === null) return { reason: `which is not ${NODE_SHAPE}` };
   const [, bracketed, plain, portText] = match;

@@ -1,23 +1,26 @@
-import { closeSync, openSync } from "node:fs";
 import { pino } from "pino";
 import type { Config } from "../config/config.js";
 import type { Log } from "../core/log.js";
 import { FnlbError } from "../errors.js";
+import { LineFile } from "./line-file.js";
 
 export interface Logger {
   readonly log: Log;
-  /** Opens the file again after a rotation. */
+  /** Opens the file again after a rotation; the old one is kept when that fails. */
   reopen(): void;
-  /** Resolves when everything logged so far has been written. */
-  flush(): Promise<void>;
+  /** Resolves when everything logged so far has been written, or after a second: a full pipe must not hold up an end. */
+  close(): Promise<void>;
 }
 
-/** One JSON line per event on standard output or in a file. Throws `ERR_OPTION` when the file cannot be written. */
+const CLOSE_MS = 1000;
+
+/** One JSON line per event on standard output or in a file. Throws `ERR_OPTION` when the file cannot be opened. */
 export function openLogger({ logFile, logLevel }: Pick<Config, "logFile" | "logLevel">): Logger {
-  if (logFile !== "-") proveWritable(logFile);
-  const destination = pino.destination({ dest: logFile === "-" ? 1 : logFile, sync: false });
-  // A log that cannot be written any more, a closed pipe first of all, must not stop traffic.
-  destination.on("error", () => {});
+  let dropped = 0;
+  // A log that cannot be written any more, a closed pipe or a full disk first of all, must not stop traffic.
+  const file = openFile(logFile, (lines) => {
+    dropped += lines;
+  });
   const logger = pino(
     {
       level: logLevel,
@@ -25,25 +28,40 @@ export function openLogger({ logFile, logLevel }: Pick<Config, "logFile" | "logL
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination,
+    file,
   );
+  const tell = (level: "debug" | "info" | "warn" | "error"): Log[typeof level] => {
+    return (fields, message) => {
+      if (dropped > 0) {
+        logger.warn({ event: "log_lines_dropped", lines: dropped });
+        dropped = 0;
+      }
+      logger[level](fields, message);
+    };
+  };
   return {
-    log: {
-      debug: (fields, message) => logger.debug(fields, message),
-      info: (fields, message) => logger.info(fields, message),
-      warn: (fields, message) => logger.warn(fields, message),
-      error: (fields, message) => logger.error(fields, message),
-    },
+    log: { debug: tell("debug"), info: tell("info"), warn: tell("warn"), error: tell("error") },
     reopen() {
-      if (logFile !== "-") destination.reopen();
+      try {
+        file.reopen();
+      } catch (error) {
+        logger.error({ event: "log_reopen_failed", code: (error as NodeJS.ErrnoException).code });
+      }
     },
-    flush: () => new Promise((resolve) => destination.flush(() => resolve())),
+    async close() {
+      let timer: NodeJS.Timeout | undefined;
+      const timeout = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, CLOSE_MS);
+      });
+      await Promise.race([file.close(), timeout]);
+      clearTimeout(timer);
+    },
   };
 }
 
-function proveWritable(path: string): void {
+function openFile(path: string, onDropped: (lines: number) => void): LineFile {
   try {
-    closeSync(openSync(path, "a"));
+    return new LineFile(path, { onDropped });
   } catch (error) {
     throw new FnlbError("ERR_OPTION", `option "log-file" must be a file that can be written: ${String(error)}`, {
       cause: error,
