@@ -214,37 +214,40 @@ export class ResponseRelay {
     this.#body.begin(head.framing, head.contentLength, edits.dropsChunked);
     exchange.onResponseBegins();
 
-    const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX + JOIN_BYTES_MAX);
-    const headLength = composeResponse(head, buffer, out, 0, edits);
+    // Nothing to change: head and body leave from where they were read, without a copy.
+    const isUntouched = head.isPlain && !isOld && !edits.addsChunked && edits.connection === "";
     const bodyStart = head.end;
+    const out = isUntouched ? buffer : outBuffer(bodyStart - head.start + RESPONSE_ADDED_BYTES_MAX + JOIN_BYTES_MAX);
+    const outStart = isUntouched ? head.start : 0;
+    const outEnd = isUntouched ? bodyStart : composeResponse(head, buffer, out, 0, edits);
     if (bodyStart === end || this.#body.isDone) {
-      this.#settle(client.write(out, 0, headLength));
+      this.#settle(client.write(out, outStart, outEnd));
       if (this.#body.isDone) this.#finish(bodyStart < end);
       return;
     }
     if (edits.addsChunked) {
-      client.write(out, 0, headLength);
+      client.write(out, outStart, outEnd);
       this.#relayBody(buffer, bodyStart, end);
       return;
     }
     const body = this.#body;
     const stop = body.feed(buffer, bodyStart, end);
     if (body.isBad) {
-      this.#client.write(out, 0, headLength);
+      client.write(out, outStart, outEnd);
       exchange.break("node", "response-body");
       return;
     }
-    if (body.spanCount === 1 && body.tail === undefined) {
-      const first = body.spans[0];
-      const last = body.spans[1];
-      if (last - first <= JOIN_BYTES_MAX) {
-        buffer.copy(out, headLength, first, last);
-        this.#settle(client.write(out, 0, headLength + last - first));
-      } else this.#settle(client.writeBoth(out, headLength, buffer, first, last));
-    } else {
-      client.write(out, 0, headLength);
+    const first = body.spans[0];
+    const last = body.spans[1];
+    if (body.spanCount !== 1 || body.tail !== undefined || (isUntouched && first !== bodyStart)) {
+      client.write(out, outStart, outEnd);
       this.#writeSpans(buffer);
-    }
+    } else if (isUntouched) {
+      this.#settle(client.write(buffer, outStart, last));
+    } else if (last - first <= JOIN_BYTES_MAX) {
+      buffer.copy(out, outEnd, first, last);
+      this.#settle(client.write(out, 0, outEnd + last - first));
+    } else this.#settle(client.writeBoth(out, outEnd, buffer, first, last));
     this.#afterFeed(buffer, stop, end);
   }
 
