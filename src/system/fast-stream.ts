@@ -89,7 +89,9 @@ class FastStream implements ByteStream {
   readonly #handle: Handle;
   readonly #fd: number;
   handler: StreamHandler = nobody;
+  /** False as soon as nothing can be sent any more; what the peer has sent before may still be read then. */
   isOpen = true;
+  #isClosed = false;
   remoteAddress = "";
   remotePort = 0;
   localPort = 0;
@@ -122,7 +124,7 @@ class FastStream implements ByteStream {
     else if (count === UV_EOF) {
       this.#isReading = false;
       this.#handle.readStop();
-      const code = this.#hiddenReset();
+      const code = this.#breakCode ?? this.#hiddenReset();
       if (code === undefined) this.handler.onEnd();
       else this.#break(code);
     } else if (count < 0) this.#break(getSystemErrorName(count));
@@ -176,8 +178,18 @@ class FastStream implements ByteStream {
   #survives(error: unknown): boolean {
     const code = (error as NodeJS.ErrnoException).code ?? "EIO";
     if (code === "EAGAIN") return true;
-    this.#break(code);
+    this.#failWrite(code);
     return false;
+  }
+
+  /**
+   * The peer takes no more. What it said before is still read: a node that refuses a body answers, closes, and so
+   * resets what goes on coming; its answer is the news. The end of that reading reports the break.
+   */
+  #failWrite(code: string): void {
+    this.#breakCode ??= code;
+    this.isOpen = false;
+    if (!this.#isReading) this.destroy();
   }
 
   #keep(buffer: Buffer, start: number, end: number): false {
@@ -195,14 +207,14 @@ class FastStream implements ByteStream {
     const request = new stream.WriteWrap();
     request.oncomplete = (status) => this.#onWritten(status);
     const status = this.#handle.writeBuffer(request, rest);
-    if (status !== 0) this.#break(getSystemErrorName(status));
+    if (status !== 0) this.#failWrite(getSystemErrorName(status));
     else if (stream.streamBaseState[stream.kLastWriteWasAsync] === 0) setImmediate(() => this.#onWritten(0));
   }
 
   #onWritten(status: number): void {
     if (!this.isOpen) return;
     if (status < 0) {
-      this.#break(getSystemErrorName(status));
+      this.#failWrite(getSystemErrorName(status));
       return;
     }
     this.#isWriting = false;
@@ -217,7 +229,12 @@ class FastStream implements ByteStream {
   }
 
   pause(): void {
-    if (!this.#isReading || !this.isOpen) return;
+    if (!this.#isReading || this.#isClosed) return;
+    if (!this.isOpen) {
+      // Nobody would hear of the break.
+      this.destroy();
+      return;
+    }
     this.#isReading = false;
     this.#handle.readStop();
   }
@@ -243,14 +260,16 @@ class FastStream implements ByteStream {
   }
 
   destroy(): void {
-    if (!this.isOpen) return;
+    if (this.#isClosed) return;
     this.isOpen = false;
+    this.#isClosed = true;
     this.#handle.close(() => this.#onClosed());
   }
 
   reset(): void {
-    if (!this.isOpen) return;
+    if (this.#isClosed) return;
     this.isOpen = false;
+    this.#isClosed = true;
     // A handle that has begun to shut down cannot reset any more (UV_EINVAL); a pipe never can.
     if (this.#handle.reset === undefined || this.#handle.reset(() => this.#onClosed()) !== 0) {
       this.#handle.close(() => this.#onClosed());
@@ -258,8 +277,8 @@ class FastStream implements ByteStream {
   }
 
   #break(code: string): void {
-    if (!this.isOpen) return;
-    this.#breakCode = code;
+    if (this.#isClosed) return;
+    this.#breakCode ??= code;
     this.destroy();
   }
 
