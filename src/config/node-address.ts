@@ -21,7 +21,9 @@ export interface BadNode {
 function parseNode(text: string): NodeConfig | BadNode {
   const item = text.trim();
   if (item === "") return { reason: "has an empty item" };
-  const equals = item.lastIndexOf("=");
+  const last = item.lastIndexOf("=");
+  // One before a slash belongs to the path.
+  const equals = item.includes("/", last) ? -1 : last;
   const name = equals < 0 ? item : item.slice(0, equals).trim();
   const weight = equals < 0 ? 1 : parseWeight(item.slice(equals + 1).trim());
   if (weight === undefined) return { reason: `has "${item}", whose weight is not a number from 0 to ${WEIGHT_MAX}` };

@@ -1,0 +1,261 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Config } from "../../src/config/config.js";
+import { environmentName, OPTION_LIST, OPTIONS, type OptionName } from "../../src/config/options.js";
+import { type OptionValue, resolveConfig } from "../../src/config/resolve.js";
+import { FnlbError } from "../../src/errors.js";
+import { DEFAULTS } from "../support/balancer.js";
+
+/** A value for each option that is not its default, and the one field of the config that it must change. */
+const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: keyof Config, value: unknown]>> = {
+  listen: [":9000", "listeners", [{ address: { kind: "tcp", host: "0.0.0.0", port: 9000 }, proxyProtocol: false }]],
+  "proxy-listen": [
+    "unix:/run/p.sock",
+    "listeners",
+    [{ address: { kind: "unix", path: "/run/p.sock" }, proxyProtocol: true }],
+  ],
+  nodes: ["a=2", "nodes", [{ id: "a:8080", address: { kind: "tcp", host: "a", port: 8080, basePath: "" }, weight: 2 }]],
+  key: ["header:X-User,client", "key", [{ kind: "header", name: "x-user" }, { kind: "client" }]],
+  "key-required": ["true", "keyRequired", true],
+  hash: ["ketama", "hash", "ketama"],
+  "balance-factor": ["1.25", "balanceFactor", 1.25],
+  "connect-timeout": ["3s", "connectTimeoutMs", 3000],
+  "dial-deadline": ["6s", "dialDeadlineMs", 6000],
+  "response-timeout": ["90s", "responseTimeoutMs", 90_000],
+  "body-idle-timeout": ["2m", "bodyIdleTimeoutMs", 120_000],
+  "exchange-timeout": ["1h", "exchangeTimeoutMs", 3_600_000],
+  "head-timeout": ["11s", "headTimeoutMs", 11_000],
+  "keep-alive-timeout": ["61s", "keepAliveTimeoutMs", 61_000],
+  "node-keep-alive-timeout": ["0", "nodeKeepAliveTimeoutMs", 0],
+  "tunnel-idle-timeout": ["2h", "tunnelIdleTimeoutMs", 7_200_000],
+  "ping-interval": ["250ms", "pingIntervalMs", 250],
+  "ping-timeout": ["251", "pingTimeoutMs", 251],
+  silence: ["0", "silenceMs", 0],
+  "resolve-interval": ["30s", "resolveIntervalMs", 30_000],
+  attempts: ["5", "attemptsMax", 5],
+  "replay-bytes": ["1MiB", "replayBytesMax", 1_048_576],
+  connections: ["7", "connectionsMax", 7],
+  "connections-per-client": ["8", "connectionsPerClientMax", 8],
+  "requests-per-connection": ["9", "requestsPerConnectionMax", 9],
+  tunnels: ["10", "tunnelsMax", 10],
+  "node-connections": ["11", "nodeConnectionsMax", 11],
+  "node-idle-connections": ["12", "nodeIdleConnectionsMax", 12],
+  "head-bytes": ["32k", "headBytesMax", 32_768],
+  "head-fields": ["50", "headFieldsMax", 50],
+  "target-bytes": ["4k", "targetBytesMax", 4096],
+  "response-head-bytes": ["16k", "responseHeadBytesMax", 16_384],
+  "body-bytes": ["10MB", "bodyBytesMax", 10_000_000],
+  "trust-proxy": ["10.0.0.0/8, ::1", "trustedProxies", ["10.0.0.0/8", "::1"]],
+  "forwarded-for": ["replace", "forwardedFor", "replace"],
+  "forwarded-headers": ["both", "forwardedHeaders", "both"],
+  "request-id": ["true", "requestId", true],
+  upgrade: ["websocket,Echo", "upgradeTokens", ["websocket", "echo"]],
+  "abort-on-close": ["true", "abortOnClose", true],
+  "drain-delay": ["5s", "drainDelayMs", 5000],
+  "shutdown-timeout": ["1m", "shutdownTimeoutMs", 60_000],
+  "access-log": ["-", "accessLog", "-"],
+  "log-file": ["/var/log/fnlb.log", "logFile", "/var/log/fnlb.log"],
+  "log-level": ["debug", "logLevel", "debug"],
+};
+
+function refusal(options: Partial<Record<OptionName, OptionValue>>, env: Record<string, string> = {}): string {
+  try {
+    resolveConfig({ options, env });
+  } catch (error) {
+    assert.ok(error instanceof FnlbError, String(error));
+    assert.equal(error.code, "ERR_OPTION");
+    return error.message;
+  }
+  return assert.fail(`${JSON.stringify({ options, env })} was accepted`);
+}
+
+describe("the table of options", () => {
+  it("gives the documented defaults", () => {
+    assert.deepEqual(resolveConfig(), {
+      ...DEFAULTS,
+      listeners: [{ address: { kind: "tcp", host: "0.0.0.0", port: 8081 }, proxyProtocol: false }],
+      nodes: [
+        { id: "127.0.0.1:8080", address: { kind: "tcp", host: "127.0.0.1", port: 8080, basePath: "" }, weight: 1 },
+      ],
+      connectionsMax: 0,
+    });
+  });
+
+  it("reaches every field of the config, each by one option, both as a flag and from the environment", () => {
+    const defaults = resolveConfig();
+    const reached = new Map<string, string[]>();
+    for (const [name] of OPTION_LIST) {
+      const [text, field, value] = OTHER_VALUES[name];
+      for (const config of [
+        resolveConfig({ options: { [name]: text } }),
+        resolveConfig({ env: { [environmentName(name)]: text } }),
+      ]) {
+        assert.deepEqual(config, { ...defaults, [field]: value }, name);
+      }
+      reached.set(field, [...(reached.get(field) ?? []), name]);
+    }
+    assert.deepEqual([...reached.keys()].sort(), Object.keys(defaults).sort());
+    for (const [field, names] of reached)
+      assert.equal(names.length, field === "listeners" ? 2 : 1, `${field} is reached by ${names.join(", ")}`);
+  });
+
+  it("says of each option what it is for, and has no option called port, which Kubernetes would set", () => {
+    assert.ok(!("port" in OPTIONS));
+    for (const [name, spec] of OPTION_LIST) {
+      assert.match(name, /^[a-z]+(-[a-z]+)*$/);
+      assert.match(spec.help, /^[A-Z].*\.$/, name);
+    }
+  });
+
+  it("says what 0 means wherever a time or limit may be 0", () => {
+    for (const [name, spec] of OPTION_LIST) {
+      const mayBeOff = ["duration", "size", "count"].includes(spec.kind) && (spec.min ?? 0) === 0;
+      const isPlain = ["drain-delay", "shutdown-timeout", "replay-bytes", "node-idle-connections"].includes(name);
+      if (mayBeOff && !isPlain) assert.match(spec.help, /\b0\b/, name);
+    }
+  });
+});
+
+describe("resolving a config", () => {
+  it("prefers flags to the environment and that to the defaults", () => {
+    const env = { FNLB_NODES: "env", FNLB_ATTEMPTS: "7" };
+    const { nodes, attemptsMax, hash } = resolveConfig({ options: { nodes: "flag" }, env });
+    assert.deepEqual([nodes[0].id, attemptsMax, hash], ["flag:8080", 7, "fast"]);
+  });
+
+  it("takes numbers and booleans as a program gives them", () => {
+    const { connectTimeoutMs, requestId } = resolveConfig({ options: { "connect-timeout": 1500, "request-id": true } });
+    assert.deepEqual([connectTimeoutMs, requestId], [1500, true]);
+  });
+
+  it("cannot be changed afterwards", () => {
+    const config = resolveConfig({ options: { nodes: "a,b" } });
+    assert.throws(() => Object.assign(config, { attemptsMax: 9 }), TypeError);
+    assert.throws(() => Object.assign(config.nodes[0].address, { port: 9 }), TypeError);
+    assert.throws(() => (config.nodes as unknown[]).push({}), TypeError);
+  });
+
+  it("does not read what Kubernetes injects for a service called fnlb", () => {
+    const env = {
+      FNLB_PORT: "tcp://10.96.0.1:8081",
+      FNLB_SERVICE_HOST: "10.96.0.1",
+      FNLB_SERVICE_PORT: "8081",
+      FNLB_PORT_8081_TCP: "tcp://10.96.0.1:8081",
+      FNLB_PORT_8081_TCP_PORT: "8081",
+      fnlb_nodes: "x",
+    };
+    assert.deepEqual(resolveConfig({ env }), resolveConfig());
+  });
+
+  it("names the option or variable, what it must be and what it was", () => {
+    assert.equal(refusal({ attempts: "many" }), 'option "attempts" must be a whole number, got "many"');
+    assert.match(refusal({}, { FNLB_ATTEMPTS: "many" }), /^environment variable FNLB_ATTEMPTS must be .* got "many"$/);
+    assert.match(refusal({ hash: "md5" }), /^option "hash" must be one of fast, ketama, got "md5"$/);
+    assert.match(refusal({ bogus: "1" } as never), /option "bogus"/);
+    for (const name of ["constructor", "__proto__", "toString"])
+      assert.match(refusal(JSON.parse(`{"${name}":"1"}`) as never), new RegExp(`option "${name}"`));
+  });
+
+  it("refuses a bad value of every option that can be bad", () => {
+    for (const [name, { kind }] of OPTION_LIST) {
+      if (kind === "text" && ["access-log", "log-file"].includes(name)) continue;
+      for (const bad of kind === "list" || kind === "text" ? ["a b?", "\0"] : ["", "NaN", "-1", "1 2", "?"]) {
+        assert.match(refusal({ [name]: bad }), new RegExp(`^option "${name}" must be `), `${name} ${bad}`);
+        assert.match(refusal({}, { [environmentName(name)]: bad }), new RegExp(environmentName(name)));
+      }
+    }
+  });
+
+  it("holds every number within its bounds", () => {
+    for (const [name, { kind, min = 0, max }] of OPTION_LIST as [OptionName, (typeof OPTION_LIST)[number][1]][]) {
+      if (!["duration", "size", "count"].includes(kind)) continue;
+      resolveConfig({ options: { [name]: min } });
+      if (min > 0) assert.match(refusal({ [name]: min - 1 }), /at least/, name);
+      if (max === undefined) continue;
+      resolveConfig({ options: { [name]: max } });
+      assert.match(refusal({ [name]: max + 1 }), /at most/, name);
+    }
+  });
+
+  it("refuses a repeated option unless it is one that may be repeated", () => {
+    assert.match(refusal({ nodes: ["a", "b"] }), /option "nodes" must be given once/);
+    assert.equal(resolveConfig({ options: { listen: [":1", ":2"] } }).listeners.length, 2);
+    assert.deepEqual(resolveConfig({ options: { "trust-proxy": ["10.0.0.1", "::1,fd00::/8"] } }).trustedProxies, [
+      "10.0.0.1",
+      "::1",
+      "fd00::/8",
+    ]);
+  });
+
+  it("refuses two listeners at one address, but not two free ports", () => {
+    assert.match(refusal({ listen: [":1", "0.0.0.0:1"] }), /repeated/);
+    assert.match(refusal({ listen: ":1", "proxy-listen": ":1" }), /repeated/);
+    assert.equal(resolveConfig({ options: { listen: [":0", ":0"] } }).listeners.length, 2);
+  });
+
+  it("opens no other listener when only one for proxies is asked for", () => {
+    assert.deepEqual(
+      resolveConfig({ options: { "proxy-listen": ":1" } }).listeners.map(({ proxyProtocol }) => proxyProtocol),
+      [true],
+    );
+    assert.deepEqual(
+      resolveConfig({ options: { listen: ":1", "proxy-listen": ":2" } }).listeners.map((one) => one.proxyProtocol),
+      [false, true],
+    );
+  });
+
+  it("reads several listeners from one variable", () => {
+    const { listeners } = resolveConfig({ env: { FNLB_LISTEN: ":1, unix:/run/x" } });
+    assert.deepEqual(
+      listeners.map(({ address }) => address.kind),
+      ["tcp", "unix"],
+    );
+  });
+
+  it("takes trusted proxies as strict addresses and blocks only", () => {
+    for (const bad of [
+      "10.0.0.0/33",
+      "::/129",
+      "010.0.0.1",
+      "0x7f.1",
+      "10.0.0.0/",
+      "10.0.0.0/8/8",
+      "localhost",
+      "10.0.0.1,",
+    ])
+      assert.match(refusal({ "trust-proxy": bad }), /addresses or CIDR blocks/, bad);
+  });
+
+  it("reads keys of several parts", () => {
+    assert.deepEqual(resolveConfig({ options: { key: "host, prefix:2 ,query:q,cookie:S" } }).key, [
+      { kind: "host" },
+      { kind: "prefix", depth: 2 },
+      { kind: "query", name: "q" },
+      { kind: "cookie", name: "S" },
+    ]);
+    for (const bad of [
+      "",
+      "path,",
+      "prefix",
+      "prefix:0",
+      "prefix:x",
+      "header:",
+      "header:a b",
+      "query:",
+      "path:1",
+      "ip",
+    ])
+      assert.match(refusal({ key: bad }), /option "key" must be path, target/, bad);
+  });
+
+  it("refuses a bound on the load that no node could keep", () => {
+    assert.equal(resolveConfig({ options: { "balance-factor": "0" } }).balanceFactor, 0);
+    for (const bad of ["0.5", "-1", "NaN", "1001", "1e1"])
+      assert.match(refusal({ "balance-factor": bad }), /0 or a number/);
+  });
+
+  it("never tunnels h2c, whose later requests would pass unseen", () => {
+    assert.deepEqual(resolveConfig({ options: { upgrade: "none" } }).upgradeTokens, []);
+    assert.match(refusal({ upgrade: "websocket,h2c" }), /h2c/);
+  });
+});
