@@ -47,6 +47,9 @@ const PARTIAL_BYTES_MIN = 1024;
 /** A head is parsed again when a line has ended or this many bytes have come: bytes one by one must not cost their square. */
 const REPARSE_BYTES = 1024;
 
+/** What is wrong with a request itself ends its connection, even when all of it has been read. */
+const CLOSING_CODES: ReadonlySet<ErrorCode> = new Set(["ERR_BAD_REQUEST", "ERR_BODY_TOO_LARGE"]);
+
 /** One client connection, from its first byte to its close. */
 export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwner, TunnelOwner {
   readonly context: ProxyContext;
@@ -324,8 +327,7 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
   onExchangeFailed(code: ErrorCode): void {
     if (this.#state !== State.BUSY) return;
     const exchange = this.#exchange;
-    const closes =
-      !exchange.isRequestComplete || !exchange.isPersistent || this.mustClose() || code === "ERR_BAD_REQUEST";
+    const closes = !exchange.isRequestComplete || !exchange.isPersistent || this.mustClose() || CLOSING_CODES.has(code);
     this.#answerProblem(code, closes, exchange.isHead);
     if (closes) this.#linger();
     else this.#next();
