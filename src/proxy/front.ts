@@ -75,7 +75,10 @@ export class Front implements ClientHost {
       stream.destroy();
       return;
     }
-    const refused = new TurnedAway(stream, this.context, (ended) => this.#turnedAway.delete(ended));
+    const refused = new TurnedAway(stream, this.context, (ended) => {
+      this.#turnedAway.delete(ended);
+      this.#noteIfEmpty();
+    });
     this.#turnedAway.add(refused);
     refused.answer(answer);
   }
@@ -101,7 +104,7 @@ export class Front implements ClientHost {
       if (count === 1) this.#perClient.delete(address);
       else this.#perClient.set(address, count - 1);
     }
-    if (this.#connections.size === 0) this.#onEmpty?.();
+    this.#noteIfEmpty();
   }
 
   /** Closes the connections that are idle now; the others close behind their response. */
@@ -109,9 +112,17 @@ export class Front implements ClientHost {
     for (const connection of [...this.#connections]) connection.closeIfIdle();
   }
 
-  /** Resolves once no connection is left. */
+  get #isEmpty(): boolean {
+    return this.#connections.size + this.#turnedAway.size === 0;
+  }
+
+  #noteIfEmpty(): void {
+    if (this.#isEmpty) this.#onEmpty?.();
+  }
+
+  /** Resolves once no connection is left, those that were turned away included. */
   whenEmpty(): Promise<void> {
-    if (this.#connections.size === 0) return Promise.resolve();
+    if (this.#isEmpty) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onEmpty = resolve;
     });

@@ -176,6 +176,27 @@ describe("client connections", () => {
     assert.equal((await fourth.ask(GET)).status, 200);
   });
 
+  it("above the limit are answered although they have sent a request already", async (t) => {
+    const { port, until } = await startWire(t, { connectionsMax: 1 }, answer);
+    await until("the first", ({ connections }) => connections === 1);
+    for (let number = 0; number < 20; number++) {
+      const other = await connectClient(t, port);
+      other.send(GET.repeat(100));
+      await assertClosedWith(other, 503, "ERR_AT_CAPACITY");
+    }
+  });
+
+  it("above the limit are at most 256 at a time: of more none is kept", async (t) => {
+    const { port, balancer, until } = await startWire(t, { connectionsMax: 1 }, answer);
+    await until("the first", ({ connections }) => connections === 1);
+    const others = await Promise.all(Array.from({ length: 300 }, () => connectClient(t, port)));
+    for (const other of others) await other.log.untilEnd();
+    const answered = others.filter(({ text }) => text.startsWith("HTTP/1.1 503 "));
+    assert.equal(answered.length, 256);
+    assert.equal(balancer.snapshot().counters.connectionsRefusedByLimit, 300);
+    assert.equal(balancer.snapshot().connections, 1);
+  });
+
   it("of one address are so many and not more", async (t) => {
     const { client, port, balancer, until } = await startWire(t, { connectionsPerClientMax: 2 }, answer);
     const second = await connectClient(t, port);
