@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { startExchange } from "../support/exchange.js";
 import { FakeClock } from "../support/fake-clock.js";
 import { ok } from "../support/raw-origin.js";
+import { connectClient } from "../support/raw-peer.js";
 import { assertProblem } from "../support/wire.js";
 
 const GET = "GET / HTTP/1.1\r\nHost: fn\r\n\r\n";
@@ -59,7 +60,6 @@ describe("an idle node connection that closes as it is used again", () => {
 
   it("is given one fresh connection to its node, not a second stale one", async (t) => {
     const { client, node, origin, port, until } = await startExchange(t);
-    const { connectClient } = await import("../support/raw-peer.js");
     const other = await connectClient(t, port);
     other.send(GET);
     const second = await origin.accept();
