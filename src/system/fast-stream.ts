@@ -1,10 +1,11 @@
 // Hot path, and the one file that touches the runtime's internals: handles without a net.Socket around them,
 // reads into one buffer for all, writes straight to the descriptor. `sockets.ts` tests at start that all of it
 // works here and falls back to `plain-stream.ts` when it does not. Measured in bench/results.md.
-import { readSync, writeSync, writevSync } from "node:fs";
+import { readSync } from "node:fs";
 import type { Server } from "node:net";
 import { getSystemErrorName } from "node:util";
 import { type ByteStream, type Dial, READ_BYTES_MAX, type StreamHandler } from "../core/stream.js";
+import { type Written, writeBothNow, writeNow } from "./direct-write.js";
 
 interface Handle {
   readonly fd: number;
@@ -147,23 +148,20 @@ class FastStream implements ByteStream {
   write(buffer: Buffer, start: number, end: number): boolean {
     if (!this.isOpen) return true;
     if (this.#isWriting) return this.#keep(buffer, start, end);
-    let written = 0;
-    try {
-      written = writeSync(this.#fd, buffer, start, end - start);
-    } catch (error) {
-      if (!this.#survives(error)) return true;
-    }
-    return written === end - start || this.#keep(buffer, start + written, end);
+    const written = writeNow(this.#fd, buffer, start, end - start);
+    if (written === end - start) return true;
+    if (typeof written === "number") return this.#keep(buffer, start + written, end);
+    return this.#survives(written) ? this.#keep(buffer, start, end) : true;
   }
 
   writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean {
     if (!this.isOpen) return true;
-    let written = 0;
+    let written: Written = 0;
     if (!this.#isWriting) {
-      try {
-        written = writevSync(this.#fd, [first.subarray(0, firstEnd), second.subarray(secondStart, secondEnd)]);
-      } catch (error) {
-        if (!this.#survives(error)) return true;
+      written = writeBothNow(this.#fd, first, firstEnd, second, secondStart, secondEnd);
+      if (typeof written === "string") {
+        if (!this.#survives(written)) return true;
+        written = 0;
       }
     }
     if (written < firstEnd) {
@@ -175,8 +173,7 @@ class FastStream implements ByteStream {
   }
 
   /** A full socket buffer is no fault; anything else breaks the stream. */
-  #survives(error: unknown): boolean {
-    const code = (error as NodeJS.ErrnoException).code ?? "EIO";
+  #survives(code: string): boolean {
     if (code === "EAGAIN") return true;
     this.#failWrite(code);
     return false;
