@@ -14,7 +14,7 @@ interface FileBinding {
     position: null,
     request: undefined,
     context: { code: string | undefined },
-  ): number | undefined;
+  ): number;
 }
 
 /** The release line whose binding has that shape; the next ones would end the process over it. */
@@ -33,8 +33,8 @@ function directly(): typeof writeNow {
   const files = (process as unknown as { binding(name: "fs"): FileBinding }).binding("fs");
   return (fd, buffer, start, length) => {
     const written = files.writeBuffer(fd, buffer, start, length, null, undefined, context);
-    if (written !== undefined) return written;
-    const code = context.code ?? "EIO";
+    if (context.code === undefined) return written;
+    const { code } = context;
     context.code = undefined;
     return code;
   };
