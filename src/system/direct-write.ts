@@ -1,10 +1,11 @@
 // Hot path: two of these a request. Internals of the runtime; `sockets.ts` proves them at start.
 import { writeSync, writevSync } from "node:fs";
+import { getSystemErrorName } from "node:util";
 
 /** Bytes that the kernel took, or the system's error code, such as EAGAIN. */
 export type Written = number | string;
 
-/** How `fs` talks to the system on Node 20: an error is reported in `context` instead of being thrown. */
+/** How `fs` talks to the system on Node 20: given a `context`, an error is a negative result instead of being thrown. */
 interface FileBinding {
   writeBuffer(
     fd: number,
@@ -13,14 +14,12 @@ interface FileBinding {
     length: number,
     position: null,
     request: undefined,
-    context: { code: string | undefined },
+    context: object,
   ): number;
 }
 
 /** The release line whose binding has that shape; the next ones would end the process over it. */
 const KNOWN_MAJOR = "20";
-
-const context: { code: string | undefined } = { code: undefined };
 
 /**
  * Writes `buffer[start, start + length)` at once. On Node 20 it goes past `writeSync`, whose checks cost as much as
@@ -31,12 +30,10 @@ export const writeNow: (fd: number, buffer: Buffer, start: number, length: numbe
 
 function directly(): typeof writeNow {
   const files = (process as unknown as { binding(name: "fs"): FileBinding }).binding("fs");
+  const context = {};
   return (fd, buffer, start, length) => {
     const written = files.writeBuffer(fd, buffer, start, length, null, undefined, context);
-    if (context.code === undefined) return written;
-    const { code } = context;
-    context.code = undefined;
-    return code;
+    return written >= 0 ? written : getSystemErrorName(written);
   };
 }
 
