@@ -18,15 +18,21 @@ interface FileBinding {
   ): number;
 }
 
-/** The release line whose binding has that shape; the next ones would end the process over it. */
-const KNOWN_MAJOR = "20";
+/**
+ * How `writeSync` itself calls the binding where it has that shape. Read from its source, because a runtime whose
+ * binding wants other arguments ends the process over them: nothing that could be tried first.
+ */
+const KNOWN_CALL = /binding\.writeBuffer\(fd, buffer, offset, length, position,\s+undefined, ctx\)/;
 
 /**
  * Writes `buffer[start, start + length)` at once. On Node 20 it goes past `writeSync`, whose checks cost as much as
  * the call into the runtime itself, and whose errors, made of every full socket buffer, cost ten times that.
  */
-export const writeNow: (fd: number, buffer: Buffer, start: number, length: number) => Written =
-  process.versions.node.split(".")[0] === KNOWN_MAJOR ? directly() : publicly;
+export const writeNow: (fd: number, buffer: Buffer, start: number, length: number) => Written = KNOWN_CALL.test(
+  writeSync.toString(),
+)
+  ? directly()
+  : publicly;
 
 function directly(): typeof writeNow {
   const files = (process as unknown as { binding(name: "fs"): FileBinding }).binding("fs");
