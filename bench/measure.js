@@ -1,7 +1,6 @@
 // One measurement: a load run against one proxy, with what the proxy's process used of its CPU meanwhile.
-import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { LOAD_CPU, pinned } from "./cpus.js";
+import { LOAD_CPU, start } from "./processes.js";
 
 /** CPU time of a process with all its threads, in microseconds. */
 function cpuUs(pid) {
@@ -20,19 +19,13 @@ export function memoryMb(pid) {
 }
 
 /**
- * Loads `port` and resolves to requests per second, latencies in milliseconds, errors, and CPU microseconds a request
- * of process `pid` (undefined: none is watched).
+ * Loads `port` and resolves to requests per second, latencies in milliseconds, errors, and what process `pid`
+ * (undefined: none is watched) used of its CPU: microseconds a request, and the share of the time. Where that share
+ * is well below one, something else held the proxy up.
  */
 export function measure({ load, port, kind, connections, warmupMs, measureMs, pid }) {
-  const [program, ...args] = pinned(LOAD_CPU, [
-    load,
-    String(port),
-    kind,
-    String(connections),
-    String(warmupMs),
-    String(measureMs),
-  ]);
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const command = [load, String(port), kind, String(connections), String(warmupMs), String(measureMs)];
+  const child = start(LOAD_CPU, command, { stdio: ["ignore", "pipe", "inherit"] });
   let before = 0;
   let output = "";
   child.stdout.on("data", (chunk) => {
@@ -47,7 +40,14 @@ export function measure({ load, port, kind, connections, warmupMs, measureMs, pi
       }
       const used = pid === undefined ? 0 : cpuUs(pid) - before;
       const { requests, errors, seconds, p50, p99 } = JSON.parse(output.trim().split("\n").at(-1));
-      resolve({ rate: requests / seconds, cpuUs: used / requests, p50Ms: p50 / 1000, p99Ms: p99 / 1000, errors });
+      resolve({
+        rate: requests / seconds,
+        cpuUs: used / requests,
+        busy: used / seconds / 1e6,
+        p50Ms: p50 / 1000,
+        p99Ms: p99 / 1000,
+        errors,
+      });
     });
   });
 }

@@ -1,10 +1,10 @@
 // The proxies that are compared, each as one process: how to start it, and whether it can be.
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { PROXY_CPU, pinned } from "./cpus.js";
+import { PROXY_CPU, start } from "./processes.js";
 
 const START_MS = 10_000;
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -23,8 +23,8 @@ function freePort() {
 
 /** Runs a command pinned to the proxy's CPU and resolves to its process once `match` finds a port in what it prints. */
 function launch(command, args, { env = {}, match }) {
-  const [program, ...rest] = pinned(PROXY_CPU, [command, ...args]);
-  const child = spawn(program, rest, { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const options = { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] };
+  const child = start(PROXY_CPU, [command, ...args], options);
   return new Promise((resolve, reject) => {
     let output = "";
     const timer = setTimeout(() => reject(new Error(`${command} did not start: ${output}`)), START_MS);
@@ -46,7 +46,6 @@ function launch(command, args, { env = {}, match }) {
 
 /** Resolves once the port accepts. */
 async function untilOpen(port) {
-  const { connect } = await import("node:net");
   for (const until = Date.now() + START_MS; Date.now() < until; ) {
     const isOpen = await new Promise((resolve) => {
       const socket = connect(port, "127.0.0.1");
@@ -64,8 +63,7 @@ async function untilOpen(port) {
 
 /** For servers that print nothing when they are ready. */
 async function launchAt(port, command, args) {
-  const [program, ...rest] = pinned(PROXY_CPU, [command, ...args]);
-  const child = spawn(program, rest, { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  const child = start(PROXY_CPU, [command, ...args], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
   await untilOpen(port);
   return { child, port };
 }

@@ -1,4 +1,4 @@
-// Tables and goals from measurements: rounds[round][workload][peer] = { rate, cpuUs, p50Ms, p99Ms, errors }.
+// Tables and goals from measurements: rounds[round][workload][peer] = { rate, cpuUs, busy, p50Ms, p99Ms, errors }.
 import { readFileSync, writeFileSync } from "node:fs";
 
 const BEGIN = "<!-- measured: begin -->";
@@ -10,12 +10,19 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Median over the rounds of the ratio within each round: what disturbs the machine disturbs both. */
-function ratio(rounds, workload, peer, base) {
-  const ratios = rounds
-    .filter((round) => round[workload]?.[peer] && round[workload]?.[base])
-    .map((round) => round[workload][peer].rate / round[workload][base].rate);
-  return ratios.length === 0 ? undefined : median(ratios);
+/** The ratio within each round, ascending: what disturbs the machine disturbs both sides. */
+function ratios(rounds, workload, peer, base, field = "rate") {
+  return rounds
+    .map((round) => round[workload])
+    .filter((byPeer) => byPeer[peer] && byPeer[base])
+    .map((byPeer) => byPeer[peer][field] / byPeer[base][field])
+    .sort((a, b) => a - b);
+}
+
+/** Undefined where one of the two was not measured. */
+function ratio(...subject) {
+  const all = ratios(...subject);
+  return all.length === 0 ? undefined : median(all);
 }
 
 const digits = (value, count) => (value === undefined ? "–" : value.toFixed(count));
@@ -27,47 +34,63 @@ export function table(rounds, workloads, peers, memory) {
       "",
       `### ${workload}`,
       "",
-      "| | req/s | × nginx | CPU µs/req | p50 ms | p99 ms | peak RSS MiB | errors |",
-      "|---|---:|---:|---:|---:|---:|---:|---:|",
+      "| | req/s | × nginx | CPU µs/req | × nginx | CPU busy | p50 ms | p99 ms | peak RSS MiB | errors |",
+      "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     );
-    for (const peer of ["direct", ...peers]) {
+    for (const peer of ["direct", ...peers.map(({ name }) => name)]) {
       const all = rounds.map((round) => round[workload][peer]).filter(Boolean);
       if (all.length === 0) continue;
       const of = (field) => median(all.map((one) => one[field]));
       const errors = all.reduce((sum, one) => sum + one.errors, 0);
-      lines.push(
-        `| ${peer === "direct" ? "(no proxy)" : peer} | ${Math.round(of("rate")).toLocaleString("en")} | ${digits(ratio(rounds, workload, peer, "nginx"), 2)} | ` +
-          `${peer === "direct" ? "–" : digits(of("cpuUs"), 1)} | ${digits(of("p50Ms"), 2)} | ${digits(of("p99Ms"), 2)} | ${digits(memory[peer]?.peak, 0)} | ${errors} |`,
-      );
+      const isProxy = peer !== "direct";
+      const cells = [
+        isProxy ? peer : "(no proxy)",
+        Math.round(of("rate")).toLocaleString("en"),
+        digits(ratio(rounds, workload, peer, "nginx"), 2),
+        isProxy ? digits(of("cpuUs"), 1) : "–",
+        isProxy ? digits(ratio(rounds, workload, peer, "nginx", "cpuUs"), 2) : "–",
+        isProxy ? `${digits(of("busy") * 100, 0)} %` : "–",
+        digits(of("p50Ms"), 2),
+        digits(of("p99Ms"), 2),
+        digits(memory[peer]?.peak, 0),
+        errors,
+      ];
+      lines.push(`| ${cells.join(" | ")} |`);
     }
   }
   return lines.join("\n");
 }
 
-/** One line a goal: reached, missed, or not measured. */
+/** One line a goal: reached, missed, or not measured; with the worst and the best round of a ratio. */
 export function goals(rounds, workloads, peers, memory) {
   const lines = [];
-  const judge = (name, value, goal, isReached) =>
+  const judge = (name, value, goal, isReached, span = "") =>
     lines.push(
-      `- ${value === undefined ? "not measured" : isReached ? "reached" : "MISSED"}: ${name}: ${digits(value, 2)} (goal ${goal})`,
+      `- ${value === undefined ? "not measured" : isReached ? "reached" : "MISSED"}: ${name}: ${digits(value, 2)}${span} (goal ${goal})`,
     );
-  const nodeProxies = peers.filter((peer) => ["http-proxy-3", "@fastify/http-proxy"].includes(peer));
+  const judgeRatio = (workload, name, base, least) => {
+    const all = base === undefined ? [] : ratios(rounds, workload, "fnlb", base);
+    const value = all.length === 0 ? undefined : median(all);
+    judge(`${workload}, × ${name}`, value, `≥ ${least}`, value >= least, spanOf(all));
+  };
+  const nodeProxies = peers.filter(({ kind }) => kind === "node").map(({ name }) => name);
   for (const { name, isLarge } of workloads) {
-    const toNginx = ratio(rounds, name, "fnlb", "nginx");
-    judge(`${name}, × nginx`, toNginx, "≥ 0.9", toNginx >= 0.9);
-    const ratios = nodeProxies.map((peer) => ratio(rounds, name, "fnlb", peer)).filter((value) => value !== undefined);
-    const toBest = ratios.length === 0 ? undefined : Math.min(...ratios);
-    const goal = isLarge ? 2 : 4;
-    judge(`${name}, × best Node proxy`, toBest, `≥ ${goal}`, toBest >= goal);
+    judgeRatio(name, "nginx", "nginx", 0.9);
+    const best = nodeProxies.toSorted((a, b) => ratio(rounds, name, "fnlb", a) - ratio(rounds, name, "fnlb", b))[0];
+    judgeRatio(name, `best Node proxy${best === undefined ? "" : ` (${best})`}`, best, isLarge ? 2 : 4);
   }
   const peak = memory.fnlb?.peak;
   judge("peak RSS of fnlb, MiB", peak, "< 120", peak < 120);
   return lines.join("\n");
 }
 
+function spanOf(sorted) {
+  return sorted.length < 2 ? "" : `, rounds ${digits(sorted[0], 2)}–${digits(sorted.at(-1), 2)}`;
+}
+
 /** Puts the measured part into bench/results.md and leaves what people wrote there. */
 export function writeResults(file, text) {
-  let before = `# Results\n\n`;
+  let before = "# Results\n\n";
   let after = "\n";
   try {
     const old = readFileSync(file, "utf8");

@@ -1,13 +1,13 @@
 // `npm run bench [-- --rounds 5 --seconds 1.5 --peers fnlb,nginx --workloads 16,post --write]`
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { CAN_PIN, LOAD_CPU, pinned } from "./cpus.js";
 import { measure, memoryMb } from "./measure.js";
 import { PEERS } from "./peers.js";
+import { CAN_PIN, endAll, LOAD_CPU, start } from "./processes.js";
 import { goals, table, writeResults } from "./report.js";
 
 const WORKLOADS = [
@@ -33,10 +33,9 @@ const { values: options } = parseArgs({
 const root = fileURLToPath(new URL("..", import.meta.url));
 const built = join(root, ".bench");
 const folder = mkdtempSync(join(tmpdir(), "fnlb-bench-"));
-const children = [];
 
 function cleanUp() {
-  for (const child of children) child.kill("SIGKILL");
+  endAll();
   rmSync(folder, { recursive: true, force: true });
 }
 for (const signal of ["SIGINT", "SIGTERM"]) {
@@ -53,15 +52,23 @@ function compile(name) {
 }
 
 async function startNodes() {
-  const [program, ...args] = pinned(LOAD_CPU, [compile("origin"), String(NODES)]);
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
-  children.push(child);
+  const child = start(LOAD_CPU, [compile("origin"), String(NODES)], { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
   for await (const chunk of child.stdout) {
     output += chunk;
     if (output.includes("ready")) break;
   }
+  if (!output.includes("ready")) throw new Error(`the nodes did not start: ${output}`);
   return output.split("\n").slice(0, NODES).map(Number);
+}
+
+/** Those whose `field` is in the comma-separated list; all of them when it is empty. */
+function chosen(items, field, list) {
+  if (list === "") return items;
+  const wanted = list.split(",");
+  const unknown = wanted.filter((value) => !items.some((item) => item[field] === value));
+  if (unknown.length > 0) throw new Error(`unknown: ${unknown}; known: ${items.map((item) => item[field])}`);
+  return items.filter((item) => wanted.includes(item[field]));
 }
 
 function shuffle(items) {
@@ -78,24 +85,20 @@ async function main() {
     console.error("the load generator and the nodes are C: install a compiler that answers to cc");
     return 2;
   }
+  const workloads = chosen(WORKLOADS, "kind", options.workloads);
+  const candidates = chosen(PEERS, "name", options.peers);
   const load = compile("load");
   const nodes = await startNodes();
-  const wanted = options.peers === "" ? [] : options.peers.split(",");
-  const workloads = WORKLOADS.filter(
-    ({ kind }) => options.workloads === "" || options.workloads.split(",").includes(kind),
-  );
 
   const peers = [];
   const versions = [];
-  for (const peer of PEERS.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
+  for (const peer of candidates) {
     const version = peer.version();
     if (version === undefined) {
       console.log(`${peer.name}: SKIPPED, it is not installed`);
       continue;
     }
     const { child, port } = await peer.start(nodes, folder);
-    children.push(child);
-    child.removeAllListeners("exit");
     peers.push({ ...peer, pid: child.pid, port });
     versions.push(`${peer.name} ${version}`);
   }
@@ -125,24 +128,27 @@ async function main() {
   if (process.stdout.isTTY) process.stdout.write(`\r${"".padEnd(79)}\r`);
 
   const memory = Object.fromEntries(peers.map(({ name, pid }) => [name, memoryMb(pid)]));
-  const names = peers.map(({ name }) => name);
-  const commit =
-    spawnSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" }).stdout.trim() || "unknown";
   const text = [
-    `Commit ${commit}, ${new Date().toISOString().slice(0, 10)}; ${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ${versions.join(", ")}.`,
-    `${CONNECTIONS} keep-alive connections, 512 paths, ${NODES} nodes; median of ${options.rounds} interleaved rounds of ${options.seconds} s; each proxy on one CPU, ${CAN_PIN ? "generator and nodes on another" : "not bound to it"}.`,
-    table(rounds, workloads, names, memory),
+    `Commit ${commit()}, ${new Date().toISOString().slice(0, 10)}; ${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}; ${versions.join(", ")}.`,
+    `${CONNECTIONS} keep-alive connections, 512 paths, ${NODES} nodes; median of ${options.rounds} interleaved rounds of ${options.seconds} s; every proxy on one CPU, ${CAN_PIN ? "generator and nodes on another" : "not bound to it"}.`,
+    table(rounds, workloads, peers, memory),
     "",
     "### Goals",
     "",
-    goals(rounds, workloads, names, memory),
+    goals(rounds, workloads, peers, memory),
   ].join("\n");
   console.log(text);
   if (options.write) writeResults(join(root, "bench", "results.md"), text);
-  const errors = rounds
-    .flatMap((round) => Object.values(round))
-    .flatMap((byPeer) => (byPeer.fnlb === undefined ? [] : [byPeer.fnlb.errors]));
-  return errors.some((count) => count > 0) ? 1 : 0;
+  const ours = peers.filter(({ kind }) => kind === "ours").map(({ name }) => name);
+  return rounds.some((round) => Object.values(round).some((byPeer) => ours.some((name) => byPeer[name].errors > 0)))
+    ? 1
+    : 0;
+}
+
+function commit() {
+  const git = (...args) => spawnSync("git", args, { cwd: root, encoding: "utf8" }).stdout?.trim() ?? "";
+  const isChanged = git("status", "--porcelain", "--untracked-files=no", "--", "src", "bin") !== "";
+  return `${git("rev-parse", "--short", "HEAD") || "unknown"}${isChanged ? " with changes" : ""}`;
 }
 
 try {
