@@ -15,8 +15,8 @@ export async function serve(config: Config): Promise<number> {
     logger.reopen();
     log.info({ event: "logs_reopened" });
   });
+  const end = untilSignal(balancer, () => listening, log);
   const listening = balancer.listen();
-  const end = untilSignal(balancer, listening, log);
   try {
     await listening;
   } catch (error) {
@@ -35,13 +35,13 @@ export async function serve(config: Config): Promise<number> {
  * Resolves to the exit code once a signal has ended the balancer: the first one drains, the second ends at once.
  * Called before the balancer listens, for process 1 of a container obeys no signal that nobody waits for.
  */
-function untilSignal(balancer: Balancer, listening: Promise<unknown>, log: Log): Promise<number> {
+function untilSignal(balancer: Balancer, listening: () => Promise<unknown>, log: Log): Promise<number> {
   return new Promise((resolve, reject) => {
     let signals = 0;
     const onSignal = (signal: NodeJS.Signals) => {
       log.info({ event: "signal", signal });
       if (++signals === 1) {
-        const drained = listening.then(() => balancer.drain());
+        const drained = listening().then(() => balancer.drain());
         drained.then(({ cut }) => resolve(cut > 0 ? EXIT.CUT : EXIT.CLEAN), reject);
         return;
       }

@@ -35,8 +35,8 @@ export interface Program {
 export interface ProgramOptions {
   /** Instead of the environment without any FNLB_ variable but FNLB_SOCKETS, which chooses the mode under test. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Handed down as descriptors 3, 4, …; a server's handle for instance. */
-  readonly descriptors?: readonly unknown[];
+  /** Handed down as descriptors 3, 4, …. */
+  readonly descriptors?: readonly number[];
   readonly program?: string;
   readonly cwd?: string;
 }
@@ -47,8 +47,7 @@ export function runProgram(t: TestContext, args: readonly string[], options: Pro
   const child = spawn(process.execPath, [program, ...args], {
     cwd,
     env: { ...environment(), ...env },
-    // The type of `spawn` does not know that a server's handle can be handed down.
-    stdio: ["ignore", "pipe", "pipe", ...(descriptors as "ignore"[])],
+    stdio: ["ignore", "pipe", "pipe", ...descriptors],
   });
   const stdout = new ByteLog();
   const stderr = new ByteLog();

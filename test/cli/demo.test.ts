@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { describe, it, type TestContext } from "node:test";
+import { makeDirectory, type Program, runProgram } from "../support/program.js";
+
+interface DemoNode {
+  readonly name: string;
+  readonly port: number;
+  readonly pid: number;
+}
+
+async function startDemo(t: TestContext, listen = "127.0.0.1:0") {
+  const program = runProgram(t, ["demo", "--listen", listen]);
+  await program.stdout.untilText("Ctrl-C ends all of it");
+  const nodes: DemoNode[] = [...program.stdout.text.matchAll(/^ {2}node (\w) +127\.0\.0\.1:(\d+) +pid (\d+)$/gm)].map(
+    ([, name, port, pid]) => ({ name, port: Number(port), pid: Number(pid) }),
+  );
+  assert.equal(nodes.length, 3);
+  return { program, nodes };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, "ESRCH");
+    return false;
+  }
+}
+
+/** Every node process is gone, those that were started again included. */
+async function untilGone(program: Program, nodes: readonly DemoNode[]): Promise<void> {
+  const again = [...program.stdout.text.matchAll(/started again as pid (\d+)/g)].map(([, pid]) => Number(pid));
+  const poll = setInterval(() => program.stdout.wake(), 5);
+  try {
+    await program.stdout.until("the nodes to be gone", () =>
+      [...nodes.map(({ pid }) => pid), ...again].some(isAlive) ? undefined : true,
+    );
+  } finally {
+    clearInterval(poll);
+  }
+}
+
+describe("fnlb demo", () => {
+  it("serves, survives the kill of a node, starts it again, and leaves no process behind", async (t) => {
+    const { program, nodes } = await startDemo(t);
+    const url = /^ {2}fnlb +(http:\S+)$/m.exec(program.stdout.text)?.[1];
+    const ask = async (path: string) => {
+      const response = await fetch(`${url}${path}`);
+      assert.equal(response.status, 200);
+      await response.text();
+      return response.headers.get("x-node");
+    };
+    assert.equal(await ask("/hello"), await ask("/hello"));
+    await program.stdout.untilText("| 0 lost");
+
+    const home = await ask("/hello");
+    const victim = nodes.find(({ name }) => name === home) as DemoNode;
+    process.kill(victim.pid, "SIGKILL");
+    await program.stdout.untilText(`node ${home} has ended (SIGKILL)`);
+    assert.notEqual(await ask("/hello"), home);
+    await program.stdout.untilText(`fnlb: node ${home} is dead`);
+    await program.stdout.untilText(`node ${home} has started again as pid`);
+    await program.stdout.untilText(`fnlb: node ${home} is alive again`);
+    assert.equal(await ask("/hello"), home);
+    assert.doesNotMatch(program.stdout.text, /\| [1-9]\d* lost/);
+
+    program.signal("SIGINT");
+    assert.equal(await program.ended(), 0);
+    assert.equal(program.stderr.text, "");
+    await untilGone(program, nodes);
+  });
+
+  it("takes even a frozen node with it", async (t) => {
+    const { program, nodes } = await startDemo(t, `unix:${makeDirectory(t)}/fnlb.sock`);
+    await program.stdout.untilText("| 0 lost");
+    process.kill(nodes[1].pid, "SIGSTOP");
+    await program.stdout.untilText("accepts but does not answer");
+    program.signal("SIGTERM");
+    await program.ended();
+    await untilGone(program, nodes);
+  });
+
+  it("leaves no node behind when it is killed itself", async (t) => {
+    const { program, nodes } = await startDemo(t);
+    program.signal("SIGKILL");
+    assert.equal(await program.ended(), "SIGKILL");
+    await untilGone(program, nodes);
+  });
+});

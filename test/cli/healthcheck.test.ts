@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { describe, it, type TestContext } from "node:test";
+import { makeDirectory, runProgram, runToEnd } from "../support/program.js";
+
+async function unhealthy(t: TestContext, listen: string, reason: RegExp) {
+  const { code, stderr } = await runToEnd(t, ["healthcheck", "--listen", listen]);
+  assert.equal(code, 1);
+  assert.match(stderr, /^unhealthy: [^\n]+\n$/);
+  assert.match(stderr, reason);
+}
+
+describe("fnlb healthcheck", () => {
+  it("is content with a balancer that listens, even when no node lives", async (t) => {
+    const socket = `unix:${makeDirectory(t)}/fnlb.sock`;
+    const program = runProgram(t, ["--listen", "0.0.0.0:0", "--listen", socket, "--nodes", "127.0.0.1:1"]);
+    const [address] = await program.addresses(2);
+    for (const listen of [address, address.replace("0.0.0.0", ""), socket])
+      assert.deepEqual(await runToEnd(t, ["healthcheck", "--listen", listen]), { code: 0, stdout: "", stderr: "" });
+  });
+
+  it("takes its address from the environment, as in a container", async (t) => {
+    const program = runProgram(t, ["--listen", "127.0.0.1:0"]);
+    const [address] = await program.addresses();
+    const { code } = await runToEnd(t, ["healthcheck"], { env: { FNLB_LISTEN: address } });
+    assert.equal(code, 0);
+  });
+
+  it("speaks the PROXY protocol where that is what is listened for", async (t) => {
+    const program = runProgram(t, ["--proxy-listen", "127.0.0.1:0", "--trust-proxy", "127.0.0.1"]);
+    const [address] = await program.addresses();
+    const { code, stderr } = await runToEnd(t, ["healthcheck", "--proxy-listen", address]);
+    assert.equal(stderr, "");
+    assert.equal(code, 0);
+  });
+
+  it("says why in one line when it is not", async (t) => {
+    const directory = makeDirectory(t);
+    await unhealthy(t, `unix:${directory}/none.sock`, /ENOENT/);
+    const closed = createTcpServer((socket) => socket.destroy());
+    const angry = createServer((_request, response) => response.writeHead(503).end());
+    for (const server of [closed, angry]) {
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      t.after(() => server.close());
+    }
+    await unhealthy(t, `127.0.0.1:${(closed.address() as AddressInfo).port}`, /closed|ECONNRESET/);
+    await unhealthy(t, `127.0.0.1:${(angry.address() as AddressInfo).port}`, /503/);
+    closed.close();
+    await unhealthy(t, ":0", /--listen/);
+  });
+});
