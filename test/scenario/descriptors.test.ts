@@ -11,7 +11,13 @@ const CLIENTS = 50;
 
 describe("running out of descriptors", () => {
   it("answers 503 for what cannot be dialled, blames no node, and goes on when there are descriptors again", async (t) => {
-    const origin = await startRawOrigin(t);
+    let open = () => {};
+    const opened = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const origin = await startRawOrigin(t, (peer) => {
+      peer.socket.on("data", () => void opened.then(() => peer.send(ok("served"))));
+    });
     // More clients are admitted than there are descriptors for both of their connections: the default would not.
     const args = [
       "--listen",
@@ -43,8 +49,7 @@ describe("running out of descriptors", () => {
     await log.untilText('"event":"dial_own_fault"');
     assert.match(log.text, /"code":"EMFILE"/);
     // What was dialled in time waits at the node, which answers now.
-    for (const peer of origin.connections) peer.socket.on("data", () => peer.send(ok("served")));
-    for (const peer of origin.connections) if (peer.text !== "") peer.send(ok("served"));
+    open();
     const seen = await Promise.all(answers);
     const refused = seen.filter(({ status }) => status === 503);
     assert.ok(refused.length > 0 && refused.length < CLIENTS, `${refused.length} refused`);
