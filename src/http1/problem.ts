@@ -36,6 +36,7 @@ const DETAILS: Readonly<Partial<Record<ErrorCode, string>>> = {
   ERR_NO_ACTIVE_NODE: "no node is active",
   ERR_AT_CAPACITY: "every node is at its limit",
   ERR_RESOURCES: "the balancer is out of resources",
+  ERR_DRAINING: "the balancer is shutting down",
   ERR_NODE_TIMEOUT: "the node did not answer in time",
   ERR_LOOP: "the request came through this balancer before",
 };

@@ -250,6 +250,12 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
 
   /** `OPTIONS *` asks about the balancer itself; a health check needs no node. */
   #answerOptions(head: RequestHead, buffer: Buffer, end: number): void {
+    if (this.#host.isDraining) {
+      // How whoever routes traffic here notices in time, while all else is still served.
+      this.#answerProblem("ERR_DRAINING", true, false);
+      this.#linger();
+      return;
+    }
     const hasBody = head.framing !== Framing.NONE;
     const closes = hasBody || !head.isPersistent || this.mustClose();
     const rest = head.end;

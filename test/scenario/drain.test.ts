@@ -60,6 +60,9 @@ describe("drain", () => {
       const response = await client.ask(get("/f"));
       assert.deepEqual([response.status, response.header("connection")], [200, "close"]);
     }
+    const checker = await connectClient(t, port);
+    const check = await checker.ask("OPTIONS * HTTP/1.1\r\nHost: fnlb\r\n\r\n");
+    assert.deepEqual([check.status, check.json().code], [503, "ERR_DRAINING"], "health checks are told first");
     await clock.advance(5100);
     assert.deepEqual(await drained, { cut: 0 });
     assert.equal(await isRefused(port), true);
