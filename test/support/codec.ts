@@ -126,6 +126,10 @@ export interface ResponseRelayed {
   readonly kind: "refused" | "truncated" | "complete";
   /** What reached the client: interim heads, the final head, and the body unless it lasts until close. */
   readonly bytes: Buffer;
+  /** The final head among them. */
+  readonly head: Buffer;
+  readonly bodyBytes: number;
+  readonly isUntilClose: boolean;
   /** Body bytes of a response that lasts until close, without the chunks they were put into. */
   readonly untilClose: Buffer;
   readonly isReusable: boolean;
@@ -141,11 +145,15 @@ export function relayResponse(pieces: readonly Buffer[], isHead: boolean): Respo
   const untilClose: Buffer[] = [];
   let held = Buffer.alloc(0);
   let hasHead = false;
+  let final: Buffer = Buffer.alloc(0);
   let isReusable = false;
   let leftover = 0;
   const done = (kind: ResponseRelayed["kind"]): ResponseRelayed => ({
     kind,
     bytes: Buffer.concat(out),
+    head: final,
+    bodyBytes: hasHead ? framer.bodyBytes : 0,
+    isUntilClose: hasHead && framer.framing === Framing.UNTIL_CLOSE,
     untilClose: Buffer.concat(untilClose),
     isReusable: isReusable && leftover === 0,
     leftover,
@@ -165,7 +173,9 @@ export function relayResponse(pieces: readonly Buffer[], isHead: boolean): Respo
           break;
         }
         at = head.end;
-        if (head.status !== 100) out.push(composedResponse(head, buffer));
+        if (head.status === 100) continue;
+        final = composedResponse(head, buffer);
+        out.push(final);
         if (head.status < 200) continue;
         hasHead = true;
         isReusable = head.isPersistent;
