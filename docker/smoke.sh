@@ -42,8 +42,10 @@ clean_up() {
   if [ -n "$engine" ]; then
     kill "$engine" 2>/dev/null || true
     wait "$engine" 2>/dev/null || true
+    # An engine leaves its own network namespace mounted.
+    umount "$work/exec/netns/default" 2>/dev/null || true
   fi
-  rm -rf "$work"
+  rm -rf "$work" || say "could not remove $work"
   exit "$status"
 }
 

@@ -270,8 +270,8 @@ class Screen {
   }
 
   picture(text: string): void {
-    // A line that wraps could not be painted over.
-    this.#picture = text.slice(0, (process.stdout.columns ?? 80) - 1);
+    // A line that wraps could not be painted over. Some terminals do not know their width and say 0.
+    this.#picture = text.slice(0, (process.stdout.columns || 80) - 1);
     process.stdout.write(this.isTerminal ? `\r\x1b[K${this.#picture}` : `${text}\n`);
   }
 }
