@@ -177,6 +177,12 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
       } else break;
     }
     this.#isPumping = false;
+    if (this.#stash === undefined && this.#hasEnded) {
+      // Half a head or half a body, and nothing will complete it.
+      if (this.#state === State.READING) this.#linger();
+      else if (this.#state === State.BUSY && !this.#exchange.isRequestComplete) this.#abort();
+      return;
+    }
     if (
       this.#stash === undefined &&
       (this.#state === State.READING || (this.#state === State.BUSY && this.#mayRead()))
@@ -317,7 +323,9 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
 
   mustClose(): boolean {
     const max = this.context.config.requestsPerConnectionMax;
-    return this.#host.isDraining || this.#hasEnded || (max > 0 && this.#requests >= max);
+    // Behind a FIN no further request comes, but one that came before it may still wait.
+    const isLast = this.#hasEnded && this.#stash === undefined;
+    return this.#host.isDraining || isLast || (max > 0 && this.#requests >= max);
   }
 
   canOpenTunnel(): boolean {
@@ -436,7 +444,10 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     this.#hasEnded = true;
     switch (this.#state) {
       case State.BUSY:
-        if (!this.#exchange.isRequestComplete || this.context.config.abortOnClose) this.#abort();
+        // What came before the FIN may still wait to be used: then it decides, see `#pump`.
+        if (this.context.config.abortOnClose || (!this.#exchange.isRequestComplete && this.#stash === undefined)) {
+          this.#abort();
+        }
         return;
       case State.LINGERING:
         if (!this.#isBehind) this.#stream.destroy();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { startBalancer } from "../support/balancer.js";
-import { FakeClock } from "../support/fake-clock.js";
+import { FakeClock, turns } from "../support/fake-clock.js";
 import { startFunctionNodes } from "../support/function-node.js";
 import { startBlackHole } from "../support/node-process.js";
 import { orderOf, pathsOf, pathThrough } from "../support/paths.js";
@@ -255,6 +255,43 @@ describe("fallback", () => {
     // The first dial has timed out for everybody: the second does not wait for its own two seconds.
     assert.equal((await early.response()).status, 200);
     assert.equal((await late.response()).status, 200);
+  });
+
+  it("keeps a body that came with a FIN behind it while the first dial failed", async (t) => {
+    const clock = new FakeClock();
+    const hole = await startBlackHole(t);
+    const [other] = await startFunctionNodes(t, 1);
+    const { port, config, until } = await startBalancer(t, { nodes: [hole.port, other.port] }, { clock });
+    const [path] = pathsOf(config.nodes, `127.0.0.1:${hole.port}`, 1);
+    const client = await connectClient(t, port);
+    client.send(`POST ${path} HTTP/1.1\r\nHost: fn\r\nContent-Length: 5000\r\n\r\n`);
+    await until("the dial", ({ counters }) => counters.dials === 1);
+    client.send("x".repeat(5000));
+    client.end();
+    await turns(20);
+    await clock.advance(2100);
+    const response = await client.response("POST");
+    assert.deepEqual([response.status, response.json().bodyBytes], [200, 5000]);
+  });
+
+  it("gives a request up whose body ended too early, although it waits for a dial", async (t) => {
+    const clock = new FakeClock();
+    const hole = await startBlackHole(t);
+    const [other] = await startFunctionNodes(t, 1);
+    const { port, config, until } = await startBalancer(t, { nodes: [hole.port, other.port] }, { clock });
+    const [path] = pathsOf(config.nodes, `127.0.0.1:${hole.port}`, 1);
+    const client = await connectClient(t, port);
+    client.send(`POST ${path} HTTP/1.1\r\nHost: fn\r\nContent-Length: 5000\r\n\r\n`);
+    await until("the dial", ({ counters }) => counters.dials === 1);
+    client.send("x".repeat(4999));
+    client.end();
+    await turns(20);
+    await clock.advance(2100);
+    await until(
+      "the abort",
+      ({ counters, nodes }) => counters.clientAborts === 1 && nodes.every((node) => node.inFlight === 0),
+    );
+    assert.equal(other.calls.length, 0);
   });
 
   it("answers 502 in time when every node is a black hole", async (t) => {
