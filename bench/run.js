@@ -19,6 +19,8 @@ const WORKLOADS = [
 const CONNECTIONS = 64;
 const NODES = 3;
 const WARMUP_MS = 400;
+/** Below this share of its CPU something else ran there, or the load was too small: worth one more try. */
+const BUSY_LEAST = 0.85;
 
 const { values: options } = parseArgs({
   options: {
@@ -80,6 +82,15 @@ function shuffle(items) {
   return shuffled;
 }
 
+/** Measures again, once, when the proxy did not get its CPU; what it got more of counts, whatever its rate. */
+async function leastDisturbed(settings) {
+  const first = await measure(settings);
+  if (first.busy >= BUSY_LEAST) return first;
+  const second = await measure(settings);
+  const better = second.busy > first.busy ? second : first;
+  return { ...better, errors: first.errors + second.errors };
+}
+
 async function main() {
   if (spawnSync("cc", ["--version"]).error !== undefined) {
     console.error("the load generator and the nodes are C: install a compiler that answers to cc");
@@ -117,7 +128,7 @@ async function main() {
       };
       round[name] = {};
       for (const peer of shuffle(peers)) {
-        round[name][peer.name] = await measure({ ...settings, port: peer.port, pid: peer.pid });
+        round[name][peer.name] = await leastDisturbed({ ...settings, port: peer.port, pid: peer.pid });
         if (process.stdout.isTTY)
           process.stdout.write(`\rround ${number} of ${options.rounds}: ${name}, ${peer.name}`.padEnd(79));
       }
