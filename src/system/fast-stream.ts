@@ -31,6 +31,8 @@ interface PeerName {
 }
 interface WriteRequest {
   oncomplete?: (status: number) => void;
+  /** Held for the runtime, which keeps the request but not the bytes it points to. */
+  buffer?: Buffer;
 }
 interface ShutdownRequest {
   oncomplete?: (status: number) => void;
@@ -203,6 +205,8 @@ class FastStream implements ByteStream {
     this.#isWriting = true;
     const request = new stream.WriteWrap();
     request.oncomplete = (status) => this.#onWritten(status);
+    // Or the memory is collected and used again while the kernel still waits for it.
+    request.buffer = rest;
     const status = this.#handle.writeBuffer(request, rest);
     if (status !== 0) this.#failWrite(getSystemErrorName(status));
     else if (stream.streamBaseState[stream.kLastWriteWasAsync] === 0) setImmediate(() => this.#onWritten(0));
