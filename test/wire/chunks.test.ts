@@ -49,7 +49,7 @@ describe("a chunked request", () => {
       client.send(body);
       await assertClosedWith(client, 400, "ERR_BAD_REQUEST");
       await node.log.untilEnd();
-      const received = HEAD + added() + "2\r\nok\r\n";
+      const received = `${HEAD + added()}2\r\nok\r\n`;
       assert.ok(node.text.startsWith(received));
       const rest = node.text.slice(received.length);
       assert.ok(!`\r\n${rest}`.includes("\r\n0\r\n\r\n"), `no end is invented: ${JSON.stringify(rest)}`);
@@ -59,7 +59,7 @@ describe("a chunked request", () => {
 
   it("passes with chunks of any size and leading zeros, its data untouched", async (t) => {
     const wire = await startWire(t);
-    const body = "1\r\n\r\r\n2\r\n\r\n\r\n0000000000000003\r\n0\r\n\r\nfF\r\n" + `${"\xff".repeat(255)}\r\n000\r\n\r\n`;
+    const body = `1\r\n\r\r\n2\r\n\r\n\r\n0000000000000003\r\n0\r\n\r\nfF\r\n${"\xff".repeat(255)}\r\n000\r\n\r\n`;
     await assertForwarded(wire, `${HEAD}\r\n${body}`, HEAD + wire.added() + body, "POST");
   });
 

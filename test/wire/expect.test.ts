@@ -92,7 +92,7 @@ describe("Expect: 100-continue", () => {
     const first = await startRawOrigin(t, (peer) => void peer.socket.once("data", () => peer.destroy()));
     const wire = await startWire(t, { nodes: [first.port, other.port] });
     const path = pathThrough(wire.config.nodes, [`127.0.0.1:${first.port}`]);
-    wire.client.send(HEAD.replace("/", path) + "\r\nhello");
+    wire.client.send(`${HEAD.replace("/", path)}\r\nhello`);
     const node = await other.accept();
     await node.log.untilText("\r\n\r\n");
     node.send(CONTINUE);

@@ -35,7 +35,7 @@ const ROWS: readonly Row[] = [
     "leave -For as it came when it is off",
     { forwardedFor: "off" },
     SENT,
-    SENT.split("\n")[0] + "\n",
+    `${SENT.split("\n")[0]}\n`,
     (wire) => proto + host + port(wire),
   ],
   [
