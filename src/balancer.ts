@@ -278,6 +278,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     await accessFile?.close();
   }
 
+  function failIfClosed(): void {
+    if (stopping.signal.aborted) throw new FnlbError("ERR_LISTEN", "the balancer was closed while it started");
+  }
+
   function close(): Promise<void> {
     closing ??= closeNow();
     return closing;
@@ -286,15 +290,17 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   return {
     async listen() {
       log.info(
-        { event: "forwarding", nodes: nodes.map(({ id }) => id) },
+        { event: "forwarding", nodes: nodes.map(({ id }) => id), connectionsMax: config.connectionsMax },
         `forwarding calls to [${nodes.map(({ id }) => id).join(" ")}]`,
       );
       const { front, pools, sockets } = await start();
       running = { front, pools, sockets: sockets.mode };
       try {
         for (const listener of config.listeners) {
+          failIfClosed();
           const bound = await sockets.listen(listener.address, (stream) => front.accept(stream, listener));
           listeners.push(bound);
+          failIfClosed();
           log.info(
             { event: "listening", address: bound.address, sockets: sockets.mode },
             `listening to ${bound.address}`,
@@ -302,6 +308,9 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         }
       } catch (error) {
         await close();
+        // What was opened while `close` was already under way is not known to it.
+        for (const listener of listeners.splice(0)) listener.close();
+        await accessFile?.close();
         throw error;
       }
       return listeners.map(({ address }) => address);

@@ -4,6 +4,8 @@ import { closeSync, openSync, write } from "node:fs";
 const PENDING_BYTES_MAX = 8 * 1024 * 1024;
 /** Pause before a pipe that is full is tried again. */
 const AGAIN_MS = 10;
+/** The longest that an end waits for what was written last. */
+const CLOSE_MS = 1000;
 const STANDARD_OUTPUT = 1;
 const STANDARD_ERROR = 2;
 
@@ -19,6 +21,7 @@ export class LineFile {
   #pending = "";
   #isWriting = false;
   #onClosed: (() => void) | undefined;
+  #closed: Promise<void> | undefined;
 
   /** `"-"` is standard output. Throws the system's error when the file cannot be opened. */
   constructor(path: string, events: LineFileEvents) {
@@ -75,12 +78,17 @@ export class LineFile {
     if (!this.#isWriting) closeSync(old);
   }
 
-  /** Resolves when everything is written and the file closed. */
+  /** Resolves when everything is written and the file closed, or after a second: a full pipe must not hold up an end. */
   close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onClosed = resolve;
+    this.#closed ??= new Promise((resolve) => {
+      const timer = setTimeout(resolve, CLOSE_MS);
+      this.#onClosed = () => {
+        clearTimeout(timer);
+        resolve();
+      };
       this.#next();
     });
+    return this.#closed;
   }
 
   #closeIfAsked(): void {

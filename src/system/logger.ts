@@ -12,8 +12,6 @@ export interface Logger {
   close(): Promise<void>;
 }
 
-const CLOSE_MS = 1000;
-
 /** One JSON line per event on standard output or in a file. Throws `ERR_OPTION` when the file cannot be opened. */
 export function openLogger({ logFile, logLevel }: Pick<Config, "logFile" | "logLevel">): Logger {
   let dropped = 0;
@@ -48,14 +46,7 @@ export function openLogger({ logFile, logLevel }: Pick<Config, "logFile" | "logL
         logger.error({ event: "log_reopen_failed", code: (error as NodeJS.ErrnoException).code });
       }
     },
-    async close() {
-      let timer: NodeJS.Timeout | undefined;
-      const timeout = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, CLOSE_MS);
-      });
-      await Promise.race([file.close(), timeout]);
-      clearTimeout(timer);
-    },
+    close: () => file.close(),
   };
 }
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, it } from "node:test";
-import { startBalancer } from "../support/balancer.js";
+import { createBalancer } from "../../src/balancer.js";
+import { DEFAULTS, localNode, startBalancer } from "../support/balancer.js";
 import { FakeClock } from "../support/fake-clock.js";
 import { ok, startRawOrigin } from "../support/raw-origin.js";
 import { connectClient } from "../support/raw-peer.js";
@@ -138,6 +139,18 @@ describe("drain", () => {
     await balancer.close();
     assert.deepEqual(await first, await second);
     await client.log.untilClosed();
+  });
+
+  it("ends a start that is under way: nothing stays open behind it", async (t) => {
+    const balancer = createBalancer(
+      { ...DEFAULTS, nodes: [localNode(1)] },
+      { log: { debug() {}, info() {}, warn() {}, error() {} } },
+    );
+    t.after(() => balancer.close());
+    const started = balancer.listen();
+    const closed = balancer.close();
+    await assert.rejects(started, { code: "ERR_LISTEN" });
+    await closed;
   });
 
   it("is over at once before anything was opened", async (t) => {

@@ -243,7 +243,8 @@ describe("connections of a node", () => {
     const { client, port, origin, until } = await startExchange(t, GET, { nodeIdleConnectionsMax: 1 });
     const other = await connectClient(t, port);
     other.send(GET);
-    const [first, second] = [origin.connections[0], (await origin.accept(), origin.connections[1])];
+    const second = await origin.accept();
+    const [first] = origin.connections;
     await second.log.untilText("\r\n\r\n");
     first.send(ok("a"));
     await client.response();
