@@ -10,7 +10,27 @@ const nobody: StreamHandler = {
 };
 
 const NOTHING = Buffer.alloc(0);
+/** Below this a copy of its own is cheaper. */
+const SMALL_BYTES = 16 * 1024;
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES_MAX);
+
+/**
+ * Copies of what was written, until the kernel has them. Reused: a fresh buffer for each 64 KiB would keep the garbage
+ * collector busier than the sockets.
+ */
+const free: Buffer[] = [];
+const FREE_MAX = 64;
+
+/** `length` bytes to copy to. */
+function take(length: number): Buffer {
+  if (length <= SMALL_BYTES || length > READ_BYTES_MAX) return Buffer.allocUnsafe(length);
+  const slab = free.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES_MAX);
+  return slab.subarray(0, length);
+}
+
+function giveBack(copy: Buffer): void {
+  if (copy.buffer.byteLength === READ_BYTES_MAX && free.length < FREE_MAX) free.push(Buffer.from(copy.buffer));
+}
 
 /** A byte stream on the public `net` API: slower than handles, and right on every runtime. */
 export class PlainStream implements ByteStream {
@@ -69,20 +89,27 @@ export class PlainStream implements ByteStream {
   write(buffer: Buffer, start: number, end: number): boolean {
     if (this.#socket.destroyed) return true;
     // Copied before it is known whether the kernel takes it all: the public API does not say in time.
-    this.#socket.write(Buffer.from(buffer.subarray(start, end)), this.#onWritten);
-    return this.#settle();
+    const copy = take(end - start);
+    buffer.copy(copy, 0, start, end);
+    return this.#send(copy);
   }
 
   writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean {
     if (this.#socket.destroyed) return true;
-    const joined = Buffer.allocUnsafe(firstEnd + secondEnd - secondStart);
-    first.copy(joined, 0, 0, firstEnd);
-    second.copy(joined, firstEnd, secondStart, secondEnd);
-    this.#socket.write(joined, this.#onWritten);
-    return this.#settle();
+    const copy = take(firstEnd + secondEnd - secondStart);
+    first.copy(copy, 0, 0, firstEnd);
+    second.copy(copy, firstEnd, secondStart, secondEnd);
+    return this.#send(copy);
   }
 
-  #settle(): boolean {
+  #send(copy: Buffer): boolean {
+    if (copy.length <= SMALL_BYTES) this.#socket.write(copy, this.#onWritten);
+    else {
+      this.#socket.write(copy, () => {
+        giveBack(copy);
+        this.#onWritten();
+      });
+    }
     this.#isBlocked = this.#socket.writableLength > 0;
     return !this.#isBlocked;
   }
