@@ -12,8 +12,8 @@ const collectGarbage = runInNewContext("gc") as () => void;
 
 const MEBIBYTE = 1024 * 1024;
 /** Far more than two hops of kernel buffers and the balancer's own can hold. */
-const FLOOD_BYTES = 256 * MEBIBYTE;
-const HELD_BYTES_MAX = 64 * MEBIBYTE;
+const FLOOD_BYTES = 64 * MEBIBYTE;
+const HELD_BYTES_MAX = 40 * MEBIBYTE;
 
 const BLOCK = Buffer.alloc(256 * 1024, "0123456789abcdef!");
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { startExchange } from "../support/exchange.js";
+import { FakeClock } from "../support/fake-clock.js";
 import { answering, ok } from "../support/raw-origin.js";
 import { connectClient } from "../support/raw-peer.js";
 import { assertClosedWith, assertForwarded, assertProblem, assertRefused, startWire } from "../support/wire.js";
@@ -187,7 +188,11 @@ describe("client connections", () => {
   });
 
   it("above the limit are at most 256 at a time: of more none is kept", async (t) => {
-    const { port, balancer, until } = await startWire(t, { connectionsMax: 1 }, answer);
+    const { port, balancer, until } = await startWire(
+      t,
+      { connectionsMax: 1 },
+      { dependencies: { clock: new FakeClock() } },
+    );
     await until("the first", ({ connections }) => connections === 1);
     const others = await Promise.all(Array.from({ length: 300 }, () => connectClient(t, port)));
     for (const other of others) await other.log.untilEnd();
