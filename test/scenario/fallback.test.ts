@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { describe, it } from "node:test";
+import { describe, it, type TestContext } from "node:test";
 import { startBalancer } from "../support/balancer.js";
 import { FakeClock, turns } from "../support/fake-clock.js";
 import { startFunctionNodes } from "../support/function-node.js";
@@ -10,6 +10,16 @@ import { startRawOrigin } from "../support/raw-origin.js";
 import { connectClient } from "../support/raw-peer.js";
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: fn\r\n\r\n`;
+
+/** A balancer on a fake clock before a black hole and a node, and a path whose home is the hole. */
+async function startBesideHole(t: TestContext) {
+  const clock = new FakeClock();
+  const hole = await startBlackHole(t);
+  const [other] = await startFunctionNodes(t, 1);
+  const balancer = await startBalancer(t, { nodes: [hole.port, other.port] }, { clock });
+  const [path] = pathsOf(balancer.config.nodes, `127.0.0.1:${hole.port}`, 1);
+  return { ...balancer, clock, other, path };
+}
 
 describe("fallback", () => {
   it("serves a request whose node refuses at the next node on the ring, in the same request", async (t) => {
@@ -239,11 +249,7 @@ describe("fallback", () => {
   });
 
   it("goes straight to the substitute while a dial of another request to the same node still waits", async (t) => {
-    const clock = new FakeClock();
-    const hole = await startBlackHole(t);
-    const [other] = await startFunctionNodes(t, 1);
-    const { port, config, until } = await startBalancer(t, { nodes: [hole.port, other.port] }, { clock });
-    const [path] = pathsOf(config.nodes, `127.0.0.1:${hole.port}`, 1);
+    const { clock, port, path, until } = await startBesideHole(t);
     const early = await connectClient(t, port);
     early.send(get(path));
     await until("the first dial", ({ counters }) => counters.dials === 1);
@@ -258,11 +264,7 @@ describe("fallback", () => {
   });
 
   it("keeps a body that came with a FIN behind it while the first dial failed", async (t) => {
-    const clock = new FakeClock();
-    const hole = await startBlackHole(t);
-    const [other] = await startFunctionNodes(t, 1);
-    const { port, config, until } = await startBalancer(t, { nodes: [hole.port, other.port] }, { clock });
-    const [path] = pathsOf(config.nodes, `127.0.0.1:${hole.port}`, 1);
+    const { clock, port, path, until } = await startBesideHole(t);
     const client = await connectClient(t, port);
     client.send(`POST ${path} HTTP/1.1\r\nHost: fn\r\nContent-Length: 5000\r\n\r\n`);
     await until("the dial", ({ counters }) => counters.dials === 1);
@@ -275,11 +277,7 @@ describe("fallback", () => {
   });
 
   it("gives a request up whose body ended too early, although it waits for a dial", async (t) => {
-    const clock = new FakeClock();
-    const hole = await startBlackHole(t);
-    const [other] = await startFunctionNodes(t, 1);
-    const { port, config, until } = await startBalancer(t, { nodes: [hole.port, other.port] }, { clock });
-    const [path] = pathsOf(config.nodes, `127.0.0.1:${hole.port}`, 1);
+    const { clock, other, port, path, until } = await startBesideHole(t);
     const client = await connectClient(t, port);
     client.send(`POST ${path} HTTP/1.1\r\nHost: fn\r\nContent-Length: 5000\r\n\r\n`);
     await until("the dial", ({ counters }) => counters.dials === 1);
