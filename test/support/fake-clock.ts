@@ -55,3 +55,8 @@ export class FakeClock implements Clock {
 export async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
+
+/** Lets the event loop turn until something is so; the runner's own timeout ends a test that waits for ever. */
+export async function eventually(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await turns(1);
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { FakeClock } from "../support/fake-clock.js";
+import { eventually, FakeClock } from "../support/fake-clock.js";
 import { orderOf } from "../support/paths.js";
 import { answering, ok, startRawOrigin } from "../support/raw-origin.js";
 import { connectClient } from "../support/raw-peer.js";
@@ -124,14 +124,14 @@ describe("the PROXY protocol", () => {
 
   for (const [name, header, address, port] of GOOD.filter(([, header]) => header.length < 130)) {
     it(`${name} may come split at any byte`, async (t) => {
-      const { port: own, origin, until } = await start(t);
+      const { port: own, origin, balancer } = await start(t);
       let bytesIn = 0;
       let requests = 0;
       for (let at = 1; at < header.length; at++) {
         const client = await connectClient(t, own);
         client.send(header.slice(0, at));
         bytesIn += at;
-        await until("the first part", ({ counters }) => counters.bytesIn === bytesIn);
+        await eventually(() => balancer.snapshot().counters.bytesIn === bytesIn);
         client.send(header.slice(at) + GET);
         bytesIn += header.length - at + GET.length;
         assert.equal((await client.response()).status, 200);
@@ -144,12 +144,12 @@ describe("the PROXY protocol", () => {
   }
 
   it("may come byte by byte", async (t) => {
-    const { client, until } = await start(t);
+    const { client, balancer } = await start(t);
     let bytesIn = 0;
     for (const byte of v2(0x21, 0x21, INET6) + GET.slice(0, -1)) {
       client.send(byte);
       bytesIn++;
-      await until("the byte", ({ counters }) => counters.bytesIn === bytesIn);
+      await eventually(() => balancer.snapshot().counters.bytesIn === bytesIn);
     }
     assert.equal((await client.ask("\n")).status, 200);
   });

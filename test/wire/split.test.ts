@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { forwardRequests, linesFor, relayResponse } from "../support/codec.js";
 import { REQUESTS, RESPONSES } from "../support/corpus.js";
-import { FakeClock, turns } from "../support/fake-clock.js";
+import { eventually, FakeClock, turns } from "../support/fake-clock.js";
 import { ok } from "../support/raw-origin.js";
 import { connectClient, type RawPeer } from "../support/raw-peer.js";
 import type { MessageRead } from "../support/read-message.js";
@@ -15,11 +15,6 @@ function splitsOf(bytes: string): readonly (readonly string[])[] {
 }
 
 const comparable = ({ startLine, fields, body }: MessageRead) => ({ startLine, fields, body: body.toString("latin1") });
-
-/** Lets the event loop turn until something is so; the runner's own timeout ends a test that waits for ever. */
-async function eventually(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await turns(1);
-}
 
 /** A wire whose node answers each request of a run as soon as it has all of it. */
 async function startAnswering(t: TestContext) {
