@@ -8,6 +8,7 @@ const SPANS_MAX = 64;
 const EXTENSION_BYTES_MAX = 4096;
 const SIZE_DIGITS_MAX = 16;
 const TRAILER_FIELDS_MAX = 100;
+const TRAILER_BYTES_MIN = 512;
 
 const State = {
   SIZE_FIRST: 0,
@@ -211,15 +212,20 @@ export class BodyFramer {
   #collectTrailer(buffer: Buffer, start: number, end: number): number {
     const room = this.#trailerBytesMax - this.#trailerLength;
     const taken = Math.min(room, end - start);
-    const held = Buffer.allocUnsafe(this.#trailerLength + taken);
-    if (this.#trailer !== undefined) this.#trailer.copy(held, 0, 0, this.#trailerLength);
+    const length = this.#trailerLength + taken;
+    const held = this.#trailerRoom(length);
     buffer.copy(held, this.#trailerLength, start, start + taken);
+    if (!buffer.subarray(start, start + taken).includes(LF)) {
+      // Nothing ends within a line. Bytes one by one must not cost their square.
+      if (taken < end - start) return this.#fail(start);
+      this.#trailerLength = length;
+      return end;
+    }
     const fields = new FieldTable(TRAILER_FIELDS_MAX);
-    const parsed = fields.parse(held, 0, held.length);
+    const parsed = fields.parse(held, 0, length);
     if (parsed === Parsed.MORE) {
       if (taken < end - start) return this.#fail(start);
-      this.#trailer = held;
-      this.#trailerLength = held.length;
+      this.#trailerLength = length;
       return end;
     }
     if (parsed !== Parsed.DONE) return this.#fail(start);
@@ -228,6 +234,18 @@ export class BodyFramer {
     const consumed = fields.end - this.#trailerLength;
     this.#trailer = undefined;
     return start + consumed;
+  }
+
+  /** The buffer of the trailer section, with room for so many bytes. */
+  #trailerRoom(bytes: number): Buffer {
+    let trailer = this.#trailer;
+    if (trailer === undefined || trailer.length < bytes) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(TRAILER_BYTES_MIN, 2 * bytes));
+      trailer?.copy(grown, 0, 0, this.#trailerLength);
+      trailer = grown;
+      this.#trailer = grown;
+    }
+    return trailer;
   }
 }
 

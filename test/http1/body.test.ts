@@ -93,6 +93,15 @@ describe("body framer", () => {
     assert.deepEqual([tooLong.isBad, tooLong.isDone], [true, false]);
   });
 
+  it("collects trailers that come byte by byte", () => {
+    const framer = begun(Framing.CHUNKED);
+    const text = `0\r\n${"X: yyyy\r\n".repeat(80)}Y: ${"z".repeat(250)}\r\n\r\n`;
+    let bytes = "";
+    for (const byte of text) bytes += passed(framer, byte).bytes;
+    assert.equal(bytes, text);
+    assert.equal(framer.isDone, true);
+  });
+
   it("lasts until the connection closes when nothing else says where it ends", () => {
     const framer = begun(Framing.UNTIL_CLOSE);
     assert.equal(passed(framer, "0\r\n\r\n").bytes, "0\r\n\r\n");
