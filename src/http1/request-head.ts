@@ -53,6 +53,7 @@ export class RequestHead {
   start = 0;
   /** Offset behind the head. */
   end = 0;
+  /** Known as soon as its blank has been read, also after REFUSED; "" before. */
   method = "";
   methodEnd = 0;
   /** The origin-form target: of an absolute-form target the part behind the authority. */
@@ -103,6 +104,7 @@ export class RequestHead {
    */
   parse(buffer: Buffer, start: number, end: number): number {
     let at = start;
+    this.method = "";
     // RFC 9112 §2.2: one empty line before the request line is ignored.
     if (at < end && buffer[at] === CR) {
       if (at + 1 >= end) return HeadResult.MORE;
@@ -115,6 +117,7 @@ export class RequestHead {
     if (at >= end) return this.#more(first, end);
     if (buffer[at] !== SPACE || at === first) return this.#refuse("ERR_BAD_REQUEST");
     this.methodEnd = at;
+    this.method = methodName(buffer, first, at);
 
     const targetStart = ++at;
     const targetStop = Math.min(end, targetStart + this.#limits.targetBytesMax + 1);
@@ -146,7 +149,6 @@ export class RequestHead {
     this.end = this.fields.end;
     if (this.end - first > this.#limits.headBytesMax) return this.#refuse("ERR_HEAD_TOO_LARGE");
 
-    this.method = methodName(buffer, first, this.methodEnd);
     if (this.method === "TRACE" || this.method === "CONNECT") return this.#refuse("ERR_METHOD");
     this.isAbsoluteForm = false;
     this.lacksSlash = false;

@@ -204,7 +204,7 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     const head = this.#host.requestHead;
     const result = head.parse(buffer, start, end);
     if (result === HeadResult.DONE) this.#onHead(head, buffer, end);
-    else if (result === HeadResult.REFUSED) this.#refuse(head.refusal);
+    else if (result === HeadResult.REFUSED) this.#refuse(head.refusal, head.method === "HEAD");
     else {
       this.#partial = Buffer.allocUnsafeSlow(Math.max(PARTIAL_BYTES_MIN, 2 * (end - start)));
       this.#partialLength = buffer.copy(this.#partial, 0, start, end);
@@ -232,14 +232,14 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     if (result === HeadResult.MORE) return;
     this.#partial = undefined;
     if (result === HeadResult.DONE) this.#onHead(head, partial, length);
-    else this.#refuse(head.refusal);
+    else this.#refuse(head.refusal, head.method === "HEAD");
   }
 
   #onHead(head: RequestHead, buffer: Buffer, end: number): void {
     const { config, counters, viaName } = this.context;
     this.#requests++;
     if (head.hasVia && countVia(head, buffer, viaName) >= 2) {
-      this.#refuse("ERR_LOOP");
+      this.#refuse("ERR_LOOP", head.method === "HEAD");
       return;
     }
     if (this.#requests === config.requestsPerConnectionMax) counters.connectionsEndedByRequestLimit++;
@@ -276,12 +276,12 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
   }
 
   /** Answers something that never became an exchange, and closes: what follows cannot be told apart. */
-  #refuse(code: ErrorCode): void {
+  #refuse(code: ErrorCode, isHead: boolean): void {
     const { counters, accessLog } = this.context;
     if (code === "ERR_HEAD_TOO_LARGE") counters.headsTooLarge++;
     if (code === "ERR_TARGET_TOO_LONG") counters.targetsTooLong++;
     accessLog?.refused(this.clientAddress, code);
-    this.#answerProblem(code, true, false);
+    this.#answerProblem(code, true, isHead);
     this.#linger();
   }
 
@@ -486,7 +486,7 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
       case State.READING:
         if (this.#partial !== undefined || this.#requests === 0) {
           this.context.counters.headTimeouts++;
-          if (this.#partial !== undefined) this.#refuse("ERR_REQUEST_TIMEOUT");
+          if (this.#partial !== undefined) this.#refuse("ERR_REQUEST_TIMEOUT", false);
           else this.#linger();
         } else this.#linger();
         return;

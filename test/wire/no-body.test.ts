@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { startExchange } from "../support/exchange.js";
+import { startWire, VIA } from "../support/wire.js";
 
 const HEAD = "HEAD / HTTP/1.1\r\nHost: fn\r\n\r\n";
 const GET = "GET / HTTP/1.1\r\nHost: fn\r\n\r\n";
@@ -62,4 +63,33 @@ describe("a response without a body", () => {
       assert.equal(client.text, `${expected}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext`);
     });
   }
+});
+
+describe("a refusal of HEAD", () => {
+  for (const [name, lines] of [
+    ["for its fields", "Host: fn\r\nContent-Length: x\r\n"],
+    ["for a blank before a colon", "Host : fn\r\n"],
+    ["for its expectation", "Host: fn\r\nExpect: x\r\n"],
+    ["for its size", `Host: fn\r\nX: ${"y".repeat(17_000)}\r\n`],
+    ["for a loop", `Host: fn\r\nVia: 1.1 ${VIA}, 1.1 ${VIA}\r\n`],
+  ]) {
+    it(`has no body either: ${name}`, async (t) => {
+      const { client } = await startWire(t);
+      client.send(`HEAD / HTTP/1.1\r\n${lines}\r\n`);
+      const response = await client.response("HEAD");
+      assert.ok(response.status >= 400);
+      assert.notEqual(response.header("content-length"), "0");
+      await client.log.untilEnd();
+      assert.equal(client.text, "");
+    });
+  }
+
+  it("is not mistaken for one of GET behind it", async (t) => {
+    const { client, node } = await startExchange(t, HEAD);
+    node.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    await client.response("HEAD");
+    client.send("GET /\r\n\r\n");
+    const response = await client.response();
+    assert.deepEqual([response.status, response.json().code], [400, "ERR_BAD_REQUEST"]);
+  });
 });
