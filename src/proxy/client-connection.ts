@@ -263,7 +263,8 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
       return;
     }
     const hasBody = head.framing !== Framing.NONE;
-    const closes = hasBody || !head.isPersistent || this.mustClose();
+    // An HTTP/1.0 client takes a connection for closed that is not said to be kept.
+    const closes = hasBody || head.minor === 0 || !head.isPersistent || this.mustClose();
     const rest = head.end;
     const answer = optionsResponse(closes, this.context.date());
     this.context.counters.responses2xx++;
@@ -341,7 +342,12 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
   onExchangeFailed(code: ErrorCode): void {
     if (this.#state !== State.BUSY) return;
     const exchange = this.#exchange;
-    const closes = !exchange.isRequestComplete || !exchange.isPersistent || this.mustClose() || CLOSING_CODES.has(code);
+    const closes =
+      !exchange.isRequestComplete ||
+      !exchange.isPersistent ||
+      exchange.minor === 0 ||
+      this.mustClose() ||
+      CLOSING_CODES.has(code);
     this.#answerProblem(code, closes, exchange.isHead);
     if (closes) this.#linger();
     else this.#next();

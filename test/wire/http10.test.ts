@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { answering, ok } from "../support/raw-origin.js";
+import { connectClient } from "../support/raw-peer.js";
 import { assertForwarded, startWire } from "../support/wire.js";
 
 const CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n";
@@ -103,6 +104,18 @@ describe("an HTTP/1.0 request", () => {
     const response = await client.ask("GET / HTTP/1.0\r\n\r\n");
     assert.deepEqual([response.status, response.interims.length], [200, 0]);
     assert.equal(balancer.snapshot().counters.interimResponsesDropped, 1);
+  });
+
+  it("closes behind an answer of the balancer's own, whatever it asked for", async (t) => {
+    const { client, origin, port } = await startWire(t);
+    const options = await client.ask("OPTIONS * HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert.equal(options.header("connection"), "close");
+    await client.log.untilEnd();
+    await origin.stop();
+    const other = await connectClient(t, port);
+    const offline = await other.ask("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert.deepEqual([offline.status, offline.header("connection")], [502, "close"]);
+    await other.log.untilEnd();
   });
 
   it("is never upgraded", async (t) => {
