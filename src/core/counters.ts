@@ -43,6 +43,7 @@ export class Counters {
   headsTooLarge = 0;
   targetsTooLong = 0;
   bodiesTooLarge = 0;
+  responseHeadsTooLarge = 0;
   requestsRefusedAtNodeLimit = 0;
   requestsRefusedAtTunnelLimit = 0;
   connectionsEndedByRequestLimit = 0;

@@ -47,6 +47,8 @@ export class ResponseHead {
   upgradeEnd = 0;
   /** True when every line may pass as it came. */
   isPlain = true;
+  /** After REFUSED: for its bytes or its number of fields. */
+  isTooLarge = false;
 
   constructor(limits: ResponseLimits) {
     this.#headBytesMax = limits.responseHeadBytesMax;
@@ -55,6 +57,7 @@ export class ResponseHead {
   /** Parses `buffer[start, end)`; `isHead` says that the request was HEAD, whose response has no body. */
   parse(buffer: Buffer, start: number, end: number, isHead: boolean): number {
     this.start = start;
+    this.isTooLarge = false;
     let at = start;
     const line = "HTTP/1.";
     const known = Math.min(end - at, line.length);
@@ -87,15 +90,21 @@ export class ResponseHead {
 
     const parsed = this.fields.parse(buffer, at, end);
     if (parsed === Parsed.MORE) return this.#more(start, end);
+    if (parsed === Parsed.TOO_MANY) return this.#refuseLarge();
     if (parsed !== Parsed.DONE) return HeadResult.REFUSED;
     this.end = this.fields.end;
-    if (this.end - start > this.#headBytesMax) return HeadResult.REFUSED;
+    if (this.end - start > this.#headBytesMax) return this.#refuseLarge();
     this.isPlain = !isOddVersion;
     return this.#readFields(buffer, isHead);
   }
 
   #more(start: number, end: number): number {
-    return end - start > this.#headBytesMax ? HeadResult.REFUSED : HeadResult.MORE;
+    return end - start > this.#headBytesMax ? this.#refuseLarge() : HeadResult.MORE;
+  }
+
+  #refuseLarge(): number {
+    this.isTooLarge = true;
+    return HeadResult.REFUSED;
   }
 
   #readFields(buffer: Buffer, isHead: boolean): number {

@@ -124,6 +124,7 @@ export class ResponseRelay {
         return;
       }
       if (result === HeadResult.REFUSED) {
+        if (head.isTooLarge) this.#client.context.counters.responseHeadsTooLarge++;
         this.#exchange.fail("ERR_BAD_RESPONSE");
         return;
       }

@@ -161,6 +161,34 @@ describe("a request body", () => {
   });
 });
 
+describe("a response head", () => {
+  const responseOf = (bytes: number) => `HTTP/1.1 204 OK\r\nX: ${"y".repeat(bytes - 24)}\r\n\r\n`;
+  const withFields = (count: number) => `HTTP/1.1 204 OK\r\n${"X:\r\n".repeat(count)}\r\n`;
+
+  for (const [name, fits, exceeds] of [
+    ["64 KiB", responseOf(64 * 1024), responseOf(64 * 1024 + 1)],
+    ["500 fields", withFields(500), withFields(501)],
+  ]) {
+    it(`may have ${name} and not more`, async (t) => {
+      const { client, node, balancer } = await startExchange(t, GET);
+      node.send(fits);
+      assert.equal((await client.response()).status, 204);
+      assert.equal(balancer.snapshot().counters.responseHeadsTooLarge, 0);
+      client.send(GET);
+      await node.log.until("the next", () => (node.text.split("\r\n\r\n").length > 2 ? true : undefined));
+      node.send(exceeds);
+      assertProblem(await client.response(), 502, "ERR_BAD_RESPONSE");
+      assert.equal(balancer.snapshot().counters.responseHeadsTooLarge, 1);
+    });
+  }
+
+  it("has the limit that is configured", async (t) => {
+    const { client, node } = await startExchange(t, GET, { responseHeadBytesMax: 100 });
+    node.send(responseOf(101));
+    assertProblem(await client.response(), 502, "ERR_BAD_RESPONSE");
+  });
+});
+
 describe("client connections", () => {
   it("are so many and not more: the next is answered 503 and closed, until one has gone", async (t) => {
     const { client, port, balancer, until } = await startWire(t, { connectionsMax: 2 }, answer);
