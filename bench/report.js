@@ -61,7 +61,10 @@ export function table(rounds, workloads, peers, memory) {
   return lines.join("\n");
 }
 
-/** One line a goal: reached, missed, or not measured; with the worst and the best round of a ratio. */
+/**
+ * One line a goal: reached, missed, or not measured. Beside a ratio of rates stand its worst and best round, and
+ * the same ratio by CPU per request: on a machine that does other work too, only that one says what a proxy costs.
+ */
 export function goals(rounds, workloads, peers, memory) {
   const lines = [];
   const judge = (name, value, goal, isReached, span = "") =>
@@ -71,7 +74,8 @@ export function goals(rounds, workloads, peers, memory) {
   const judgeRatio = (workload, name, base, least) => {
     const all = base === undefined ? [] : ratios(rounds, workload, "fnlb", base);
     const value = all.length === 0 ? undefined : median(all);
-    judge(`${workload}, × ${name}`, value, `≥ ${least}`, value >= least, spanOf(all));
+    const byCpu = value === undefined ? undefined : 1 / ratio(rounds, workload, "fnlb", base, "cpuUs");
+    judge(`${workload}, × ${name}`, value, `≥ ${least}`, value >= least, `${spanOf(all)}, by CPU ${digits(byCpu, 2)}`);
   };
   const nodeProxies = peers.filter(({ kind }) => kind === "node").map(({ name }) => name);
   for (const { name, isLarge } of workloads) {
