@@ -18,8 +18,9 @@ import type { Caller, FallbackRoundTripper } from "./fallback-round-tripper.js";
 import { HeldRequest } from "./held-request.js";
 import { readKey, readKeyHash } from "./key.js";
 import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
-import type { WaitingLink } from "./node-pool.js";
+
 import { type RelayClient, type RelayedExchange, ResponseRelay } from "./response-relay.js";
+import type { WaitingLink } from "./waiting-list.js";
 
 /** What an exchange needs of the client connection it belongs to. */
 export interface ExchangeClient extends RelayClient {

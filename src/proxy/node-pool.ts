@@ -3,21 +3,13 @@ import type { Node } from "../core/node.js";
 import type { ByteStream, DialHandler, DialTarget } from "../core/stream.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
 import type { ProxyContext } from "./context.js";
-import { NodeConnection } from "./node-connection.js";
+import { type ConnectionPool, NodeConnection } from "./node-connection.js";
+import { type WaitingLink, WaitingList } from "./waiting-list.js";
 
 /** Who waits for a connection to be dialled. */
 export interface DialWaiter {
   onDialed(connection: NodeConnection): void;
   onDialFailed(node: Node, code: string): void;
-}
-
-/** An exchange that waits for the first byte of its node, as a link of its pool's list, oldest first. */
-export interface WaitingLink {
-  waitingSinceMs: number;
-  previousWaiting: WaitingLink | undefined;
-  nextWaiting: WaitingLink | undefined;
-  /** The node has become suspect: go elsewhere if that is allowed. */
-  leaveSuspect(): void;
 }
 
 /** Closes or resets before a byte on fresh connections, in a row, that make a node suspect. */
@@ -30,7 +22,7 @@ export interface NodePoolEvents {
 }
 
 /** The connections to one node: idle ones for reuse, newest first, and those being dialled. */
-export class NodePool implements TimerOwner {
+export class NodePool implements ConnectionPool, TimerOwner {
   readonly node: Node;
   readonly #context: ProxyContext;
   readonly #events: NodePoolEvents;
@@ -40,8 +32,7 @@ export class NodePool implements TimerOwner {
   readonly #sweep = new TimerEntry(this);
   #preferredTarget = 0;
   #earlyCloses = 0;
-  #oldest: WaitingLink | undefined;
-  #newest: WaitingLink | undefined;
+  readonly #waiting = new WaitingList();
   #onEmpty: (() => void) | undefined;
   /** Coarse time of the last byte from this node, whatever exchange it belonged to. */
   lastByteMs = 0;
@@ -163,33 +154,23 @@ export class NodePool implements TimerOwner {
 
   addWaiting(link: WaitingLink): void {
     link.waitingSinceMs = this.#context.wheel.nowMs;
-    link.previousWaiting = this.#newest;
-    link.nextWaiting = undefined;
-    if (this.#newest === undefined) this.#oldest = link;
-    else this.#newest.nextWaiting = link;
-    this.#newest = link;
+    this.#waiting.add(link);
   }
 
   removeWaiting(link: WaitingLink): void {
-    if (link.previousWaiting === undefined) this.#oldest = link.nextWaiting;
-    else link.previousWaiting.nextWaiting = link.nextWaiting;
-    if (link.nextWaiting === undefined) this.#newest = link.previousWaiting;
-    else link.nextWaiting.previousWaiting = link.previousWaiting;
-    link.previousWaiting = undefined;
-    link.nextWaiting = undefined;
+    this.#waiting.remove(link);
   }
 
   /** Has an exchange waited for `silenceMs` in which no byte at all came from the node? */
   isSilent(silenceMs: number): boolean {
-    if (this.#oldest === undefined) return false;
-    return this.#context.wheel.nowMs - Math.max(this.#oldest.waitingSinceMs, this.lastByteMs) >= silenceMs;
+    const { oldest } = this.#waiting;
+    if (oldest === undefined) return false;
+    return this.#context.wheel.nowMs - Math.max(oldest.waitingSinceMs, this.lastByteMs) >= silenceMs;
   }
 
   /** Lets every exchange that waits go elsewhere if it may. */
   releaseWaiting(): void {
-    const links: WaitingLink[] = [];
-    for (let link = this.#oldest; link !== undefined; link = link.nextWaiting) links.push(link);
-    for (const link of links) link.leaveSuspect();
+    for (const link of this.#waiting.all()) link.leaveSuspect();
   }
 
   /** Closes the idle connections. */
