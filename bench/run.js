@@ -132,7 +132,7 @@ async function main() {
         if (process.stdout.isTTY)
           process.stdout.write(`\rround ${number} of ${options.rounds}: ${name}, ${peer.name}`.padEnd(79));
       }
-      if (number === 1) round[name].direct = await measure({ ...settings, port: nodes[0] });
+      round[name].direct = await measure({ ...settings, port: nodes[0] });
     }
     rounds.push(round);
   }
