@@ -4,10 +4,32 @@ import type { Node } from "../node.js";
 /** May this node be chosen for this attempt? One function per cluster, made once. */
 export type Eligible = (node: Node, exchange: Exchange) => boolean;
 
+/** How an attempt at a node ended, as far as it speaks for or against the node. */
+export const Outcome = {
+  /** Nothing that concerns the node: never sent, or a fault of our own. */
+  NONE: 0,
+  /** The head of a response came. */
+  ANSWERED: 1,
+  /** Nobody waited any longer: a response would have taken more than this time. */
+  LEFT: 2,
+  /** Refused, reset, closed or garbled before a response, or timed out. */
+  FAILED: 3,
+} as const;
+export type OutcomeCode = (typeof Outcome)[keyof typeof Outcome];
+
 /** Picks a node for an exchange. A policy is one file with one factory, and a line in `table.ts`. */
 export interface Policy {
-  /** Membership or weights changed. Keeps the state of nodes that stay. */
+  /** Picks by `exchange.keyHash`: equal keys go to one node as long as nothing changes. */
+  readonly isKeyed?: boolean;
+  /**
+   * Membership or weights changed. Keeps the state of nodes that stay, which are those with the same id, and of
+   * their places in any order; the same list again changes nothing.
+   */
   update(nodes: readonly Node[]): void;
   /** Never throws. `undefined`: nobody is eligible. */
   pick(exchange: Exchange, eligible: Eligible): Node | undefined;
+  /** `node.inFlight` changed. */
+  noteLoad?(node: Node): void;
+  /** An attempt ended `waitedMs` after the whole request was on its way: at the head of the response, or without one. */
+  observe?(node: Node, outcome: OutcomeCode, waitedMs: number): void;
 }
