@@ -1,15 +1,17 @@
 // Hot path: `pick` runs for every attempt. In the usual case it is one bucket, one comparison or two, and one
 // call of `eligible`; it allocates nothing at any time.
 import HashRing from "hashring";
-import { FnlbError } from "../../errors.js";
 import type { Exchange } from "../exchange.js";
 import { digest16 } from "../hash.js";
 import { ketamaDigest } from "../ketama.js";
 import type { Node } from "../node.js";
-import { FREE_IN_FLIGHT, type Load, loadCap, measureLoad } from "./bounded-load.js";
+import { checkRange } from "../option-range.js";
+import { FREE_IN_FLIGHT } from "./bounded-load.js";
+import { Circle } from "./circle.js";
+import { type HotKeyOptions, hotKeyOptions, pickInOrder } from "./key-order.js";
 import type { Eligible, Policy } from "./policy.js";
 
-export interface RingHashOptions {
+export interface RingHashOptions extends HotKeyOptions {
   /**
    * What places points and keys. `fast` (default): `hashString` and `digest16`. `ketama`: md5, so that a key
    * lands where any other ketama client puts it; keys are then hashed with `ketamaHash`.
@@ -17,8 +19,6 @@ export interface RingHashOptions {
   readonly hash?: "fast" | "ketama";
   /** Points of a node of weight 1, rounded to whole fours. Default 160; more share keys more evenly and cost memory. */
   readonly pointsPerNode?: number;
-  /** How far over the mean load a node may go before new keys overflow to its successors; 0 = off. Default 1.5. */
-  readonly balanceFactor?: number;
 }
 
 export interface RingHash extends Policy {
@@ -34,15 +34,9 @@ export interface RingHash extends Policy {
  * Throws `ERR_OPTION` for an option out of range.
  */
 export function ringHash(options: RingHashOptions = {}): RingHash {
-  const { hash = "fast", pointsPerNode = 160, balanceFactor = 1.5 } = options;
-  if (!(pointsPerNode >= POINTS_PER_DIGEST && pointsPerNode <= POINTS_PER_NODE_MAX)) {
-    const range = `from ${POINTS_PER_DIGEST} to ${POINTS_PER_NODE_MAX}`;
-    throw new FnlbError("ERR_OPTION", `option "pointsPerNode" must be ${range}, got ${pointsPerNode}`);
-  }
-  if (!(balanceFactor >= 0 && balanceFactor < Number.POSITIVE_INFINITY)) {
-    throw new FnlbError("ERR_OPTION", `option "balanceFactor" must be a number from 0 upwards, got ${balanceFactor}`);
-  }
-  return new FlatRing({ hash, pointsPerNode, balanceFactor });
+  const { hash = "fast", pointsPerNode = 160 } = options;
+  checkRange("pointsPerNode", pointsPerNode, { from: POINTS_PER_DIGEST, to: POINTS_PER_NODE_MAX });
+  return new FlatRing({ hash, pointsPerNode, ...hotKeyOptions(options) });
 }
 
 /** A digest of 16 bytes is four points. */
@@ -53,23 +47,17 @@ const POINTS_PER_NODE_MAX = 16_384;
 const POINTS_MAX = 2 ** 19;
 
 class FlatRing implements RingHash {
+  readonly isKeyed = true;
   readonly #options: Required<RingHashOptions>;
   /** Every node of the cluster, those without points included. */
   #members: readonly Node[] = [];
-  /** Nodes with points, by id. */
-  #nodes: readonly Node[] = [];
+  /** The nodes with points, by id, and to which of them each point belongs. */
+  #circle = new Circle([], new Uint32Array(0));
   /** Points, ascending. */
   #points = new Uint32Array(0);
-  /** For each point the position of its node in `#nodes`. */
-  #owners = new Uint32Array(0);
   /** First point at or behind the start of each bucket; the upper bits of a hash name its bucket. */
   #buckets = new Uint32Array(0);
   #bucketShift = 0;
-  /** For each node the number of the walk that saw it last. */
-  #seen = new Uint16Array(0);
-  #walk = 0;
-  /** Reused by every pick that meets a crowded node. */
-  readonly #load: Load = { inFlight: 0, weight: 0 };
 
   constructor(options: Required<RingHashOptions>) {
     this.#options = options;
@@ -78,56 +66,27 @@ class FlatRing implements RingHash {
   update(nodes: readonly Node[]): void {
     this.#members = nodes;
     // Equal points tie by the order of the list: unsorted, two replicas could disagree on a key.
-    this.#nodes = nodes.filter((node) => node.weight > 0).sort((a, b) => (a.id < b.id ? -1 : 1));
-    this.#seen = new Uint16Array(this.#nodes.length);
-    this.#walk = 0;
-    this.#flatten(continuum(this.#nodes, this.#options));
+    const weighted = nodes.filter((node) => node.weight > 0).sort((a, b) => (a.id < b.id ? -1 : 1));
+    this.#flatten(weighted, continuum(weighted, this.#options));
   }
 
   pick(exchange: Exchange, eligible: Eligible): Node | undefined {
     if (this.#points.length === 0) return undefined;
-    const position = this.#find(exchange.keyHash);
-    const home = this.#nodes[this.#owners[position]];
+    const circle = this.#circle;
+    const point = this.#find(exchange.keyHash);
+    const home = circle.nodes[circle.owners[point]];
     if (home.inFlight < FREE_IN_FLIGHT && eligible(home, exchange)) return home;
-    return this.#pickFrom(position, exchange, eligible);
+    return pickInOrder(circle.from(point), this.#members, exchange, eligible, this.#options);
   }
 
   order(keyHash: number): Node[] {
+    const { nodes, owners } = this.#circle;
     const ordered = new Set<Node>();
     const start = this.#points.length === 0 ? 0 : this.#find(keyHash);
-    for (let step = 0; step < this.#owners.length && ordered.size < this.#nodes.length; step++) {
-      ordered.add(this.#nodes[this.#owners[(start + step) % this.#owners.length]]);
+    for (let step = 0; step < owners.length && ordered.size < nodes.length; step++) {
+      ordered.add(nodes[owners[(start + step) % owners.length]]);
     }
     return [...ordered];
-  }
-
-  /** Walks clockwise and asks each node once; the first crowded one is remembered in case all are crowded. */
-  #pickFrom(start: number, exchange: Exchange, eligible: Eligible): Node | undefined {
-    const { balanceFactor } = this.#options;
-    const nodes = this.#nodes;
-    const owners = this.#owners;
-    const seen = this.#seen;
-    const walk = this.#nextWalk();
-    let unseen = nodes.length;
-    let crowded: Node | undefined;
-    let position = start;
-    // The walk ends with the last node, not with the last point: when all are dead every request comes this far.
-    for (let step = 0; step < owners.length && unseen > 0; step++) {
-      const owner = owners[position];
-      position = position + 1 === owners.length ? 0 : position + 1;
-      if (seen[owner] === walk) continue;
-      seen[owner] = walk;
-      unseen--;
-      const node = nodes[owner];
-      if (!eligible(node, exchange)) continue;
-      if (balanceFactor === 0 || node.inFlight < FREE_IN_FLIGHT) return node;
-      if (crowded === undefined) {
-        crowded = node;
-        measureLoad(this.#load, this.#members, exchange, eligible);
-      }
-      if (node.inFlight < loadCap(this.#load, node.weight, balanceFactor)) return node;
-    }
-    return crowded;
   }
 
   /** Position of the first point at or behind a hash; behind the last point comes the first. */
@@ -138,19 +97,13 @@ class FlatRing implements RingHash {
     return position === points.length ? 0 : position;
   }
 
-  #nextWalk(): number {
-    if (this.#walk === WALK_MAX) {
-      this.#seen.fill(0);
-      this.#walk = 0;
-    }
-    this.#walk++;
-    return this.#walk;
-  }
-
-  #flatten(points: HashRing["ring"]): void {
-    const positions = new Map(this.#nodes.map((node, position) => [NAME_MARK + node.id, position]));
+  #flatten(nodes: readonly Node[], points: HashRing["ring"]): void {
+    const positions = new Map(nodes.map((node, position) => [NAME_MARK + node.id, position]));
     this.#points = Uint32Array.from(points, (point) => point.value);
-    this.#owners = Uint32Array.from(points, (point) => positions.get(point.server)!);
+    this.#circle = new Circle(
+      nodes,
+      Uint32Array.from(points, (point) => positions.get(point.server)!),
+    );
     // About as many buckets as points: a lookup then looks at one or two of them, however many nodes there are.
     const bits = Math.max(1, Math.ceil(Math.log2(points.length + 1)));
     this.#bucketShift = 32 - bits;
@@ -163,9 +116,6 @@ class FlatRing implements RingHash {
     }
   }
 }
-
-/** Walks are numbered within a Uint16Array; when the numbers run out, the stamps are wiped. */
-const WALK_MAX = 0xffff;
 
 /** The points of all nodes; `server` is the id of a node behind a `NAME_MARK`. */
 function continuum(nodes: readonly Node[], options: Required<RingHashOptions>): HashRing["ring"] {
