@@ -23,6 +23,8 @@ export interface ClientHost {
   readonly requestHead: RequestHead;
   readonly isDraining: boolean;
   canOpenTunnel(): boolean;
+  /** Counts a connection of that address; false when it has as many as it may. */
+  admitClient(address: string): boolean;
   onTunnelOpened(): void;
   onTunnelClosed(): void;
   onConnectionClosed(connection: ClientConnection): void;
@@ -61,8 +63,8 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
   #state: number;
   /** The address that counts: the peer's, or the one a trusted PROXY header gave. */
   clientAddress: string;
-  /** The peer's own address, by which connections are counted. */
-  readonly peerAddress: string;
+  /** The address under which this connection is counted, "" for none. */
+  countedAddress: string;
   forwarded: ForwardedLines;
 
   /** A head that has not ended yet. */
@@ -86,7 +88,7 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     this.roundTripper = host.roundTripper;
     this.#stream = stream;
     this.#state = expectsProxyHeader ? State.PREFACE : State.READING;
-    this.peerAddress = stream.remoteAddress;
+    this.countedAddress = expectsProxyHeader ? "" : stream.remoteAddress;
     this.clientAddress = stream.remoteAddress;
     this.forwarded = this.#linesFor(stream.remoteAddress, stream.localPort);
     this.#exchange = new HttpExchange(this);
@@ -419,6 +421,11 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
         if (header.address !== "") {
           this.clientAddress = header.address;
           this.forwarded = this.#linesFor(header.address, header.localPort);
+          if (!this.#host.admitClient(header.address)) {
+            this.#refuse("ERR_CLIENT_LIMIT", false);
+            return;
+          }
+          this.countedAddress = header.address;
         }
         this.#state = State.READING;
         if (header.end < bytes.length) {

@@ -52,18 +52,26 @@ export class Front implements ClientHost {
       this.#turnAway(stream, "ERR_AT_CAPACITY");
       return;
     }
-    if (config.connectionsPerClientMax > 0 && address !== "") {
-      const count = this.#perClient.get(address) ?? 0;
-      if (count >= config.connectionsPerClientMax) {
-        counters.connectionsRefusedByClientLimit++;
-        this.#turnAway(stream, "ERR_CLIENT_LIMIT");
-        return;
-      }
-      this.#perClient.set(address, count + 1);
+    // A proxy's connections belong to many clients: each is counted when its header has named it.
+    if (!listener.proxyProtocol && !this.admitClient(address)) {
+      this.#turnAway(stream, "ERR_CLIENT_LIMIT");
+      return;
     }
     const connection = new ClientConnection(this, stream, listener.proxyProtocol);
     this.#connections.add(connection);
     connection.start();
+  }
+
+  admitClient(address: string): boolean {
+    const { config, counters } = this.context;
+    if (config.connectionsPerClientMax === 0 || address === "") return true;
+    const count = this.#perClient.get(address) ?? 0;
+    if (count >= config.connectionsPerClientMax) {
+      counters.connectionsRefusedByClientLimit++;
+      return false;
+    }
+    this.#perClient.set(address, count + 1);
+    return true;
   }
 
   /** Answers before anything was read, and closes. */
@@ -98,7 +106,7 @@ export class Front implements ClientHost {
 
   onConnectionClosed(connection: ClientConnection): void {
     if (!this.#connections.delete(connection)) return;
-    const address = connection.peerAddress;
+    const address = connection.countedAddress;
     const count = this.#perClient.get(address);
     if (count !== undefined) {
       if (count === 1) this.#perClient.delete(address);

@@ -210,4 +210,23 @@ describe("the PROXY protocol", () => {
     }
     assert.equal(homes.size, 3);
   });
+
+  it("is what connections per client are counted by, not the proxy in front", async (t) => {
+    const { port, balancer, until } = await start(t, { connectionsPerClientMax: 1 });
+    const from = async (address: string) => {
+      const client = await connectClient(t, port);
+      client.send(`PROXY TCP4 ${address} 5.6.7.8 1000 443\r\n${GET}`);
+      return { client, response: await client.response() };
+    };
+    const first = await from("1.2.3.4");
+    const other = await from("1.2.3.5");
+    const second = await from("1.2.3.4");
+    assert.deepEqual([first.response.status, other.response.status, second.response.status], [200, 200, 429]);
+    assert.equal(second.response.json().code, "ERR_CLIENT_LIMIT");
+    assert.equal(balancer.snapshot().counters.connectionsRefusedByClientLimit, 1);
+    for (const { client } of [first, second]) client.destroy();
+    // The one that is left, and the one that has sent nothing yet.
+    await until("both to be gone", ({ connections }) => connections === 2);
+    assert.equal((await from("1.2.3.4")).response.status, 200);
+  });
 });
