@@ -9,7 +9,29 @@ export {
 export type { Config, KeyPart, ListenAddress, ListenerConfig, NodeConfig } from "./config/config.js";
 export { OPTIONS, type OptionName, type OptionSpec } from "./config/options.js";
 export { type ConfigSources, type OptionValue, resolveConfig } from "./config/resolve.js";
+export type { CodecKey } from "./core/affinity/codec-key.js";
+export { codecList } from "./core/affinity/codec-list.js";
+export type { CookieAttributes } from "./core/affinity/cookie.js";
+export type { CookieCodec } from "./core/affinity/cookie-codec.js";
+export {
+  type EncryptedCodecDependencies,
+  type EncryptedCodecOptions,
+  encryptedCodec,
+} from "./core/affinity/encrypted-codec.js";
+export { type HashCodecOptions, hashCodec } from "./core/affinity/hash-codec.js";
+export type { UrlOf } from "./core/affinity/node-url.js";
+export { type RawCodecOptions, rawCodec } from "./core/affinity/raw-codec.js";
+export { type SignedCodecOptions, signedCodec } from "./core/affinity/signed-codec.js";
+export {
+  mayStay,
+  type StickyPick,
+  type StickyRequest,
+  StickySession,
+  type StickySessionOptions,
+} from "./core/affinity/sticky-session.js";
 export type { Clock } from "./core/clock.js";
+export type { Exchange, Refusal } from "./core/exchange.js";
+export { hashString } from "./core/hash.js";
 export type { Log, LogFields } from "./core/log.js";
 export {
   type IsErrorStatus,
@@ -19,7 +41,9 @@ export {
   SlidingMeter,
   type SlidingMeterOptions,
 } from "./core/meter.js";
-export type { Node, NodeAddress, NodeMode } from "./core/node.js";
+export { createNode, type Node, type NodeAddress, type NodeMode } from "./core/node.js";
+export { NodeSet } from "./core/node-set.js";
+export type { Eligible, Policy } from "./core/policies/policy.js";
 export { type RingHash, type RingHashOptions, ringHash } from "./core/policies/ring-hash.js";
 export {
   decideRebalance,
