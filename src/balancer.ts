@@ -7,7 +7,7 @@ import { Counters } from "./core/counters.js";
 import { DeadHosts } from "./core/dead-hosts.js";
 import type { Log } from "./core/log.js";
 import { createNode, type Node, type NodeMode } from "./core/node.js";
-import { ringHash } from "./core/policies/ring-hash.js";
+import { createPolicy } from "./core/policies/table.js";
 import { RetryBudget } from "./core/retry.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
@@ -95,7 +95,15 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   const counters = new Counters();
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
   const nodes = config.nodes.map(({ id, address, weight }, index) => createNode(id, index, address, weight));
-  const cluster = staticCluster(nodes, ringHash({ hash: config.hash, balanceFactor: config.balanceFactor }), config);
+  const now = () => clock.now();
+  const policy = createPolicy(config.policy, {
+    ...config,
+    mode: config.wrrMode,
+    tableSize: config.maglevTableSize,
+    now,
+    random,
+  });
+  const cluster = staticCluster({ policy, now, random }, config, nodes);
   const addressBook = new AddressBook(nodes, clock, log, resolve, { intervalMs: config.resolveIntervalMs });
   const stopping = new AbortController();
   const loops = new Set<Promise<unknown>>();
@@ -150,6 +158,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         log.info({ event: "node_alive", node: node.id });
         pingLoops.get(node)?.abort();
         pingLoops.delete(node);
+        cluster.noteReturn(node);
         roundTripper.onNodeAlive();
       },
     });
@@ -196,6 +205,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       onTrusted(node: Node) {
         if (!node.suspect) return;
         node.suspect = false;
+        cluster.noteReturn(node);
         log.info({ event: "node_trusted", node: node.id });
       },
     };

@@ -1,4 +1,5 @@
 import type { NodeAddress } from "../core/node.js";
+import type { PolicyName } from "../core/policies/table.js";
 
 /** Where clients connect. Port 0 asks the system for a free one; `fd` is an inherited listening socket. */
 export type ListenAddress =
@@ -38,8 +39,14 @@ export interface Config {
   readonly key: readonly KeyPart[];
   /** Refuse a request that has none of the key's parts; else it is routed by its path. */
   readonly keyRequired: boolean;
+  readonly policy: PolicyName;
   readonly hash: "fast" | "ketama";
   readonly balanceFactor: number;
+  /** How many nodes share a hot key. */
+  readonly spread: number;
+  readonly maglevTableSize: number;
+  readonly wrrMode: "smooth" | "interleaved";
+  readonly slowStartMs: number;
 
   /** How often the names of nodes are resolved again. */
   readonly resolveIntervalMs: number;

@@ -1,3 +1,4 @@
+import { POLICIES, type PolicyName } from "../core/policies/table.js";
 import { LISTEN_ADDRESS_SHAPE } from "./listen-address.js";
 import { NODE_SHAPE } from "./node-address.js";
 
@@ -70,19 +71,56 @@ export const OPTIONS = {
     default: "false",
     help: "Refuse a request that has no part of the key with 400 instead of routing it by its path.",
   },
+  policy: {
+    group: "Routing",
+    kind: "choice",
+    default: "ring-hash",
+    choices: Object.keys(POLICIES) as PolicyName[],
+    help: "How a node is chosen; docs/policies.md says which is for what.",
+  },
   hash: {
     group: "Routing",
     kind: "choice",
     default: "fast",
     choices: ["fast", "ketama"],
-    help: "Hash of the ring: fast, or ketama (md5), which puts a key where any ketama client puts it.",
+    help: "Hash of ring-hash: fast, or ketama (md5), which puts a key where any ketama client puts it.",
   },
   "balance-factor": {
     group: "Routing",
     kind: "number",
     default: "1.5",
     max: 1000,
-    help: "A node with more than eight requests at once and this many times its share takes no new keys; 0 turns the bound off, else at least 1.",
+    help: "A node with more than eight requests at once and this many times its share takes no new keys; 0 turns the bound off, else at least 1. For policies by key.",
+  },
+  spread: {
+    group: "Routing",
+    kind: "count",
+    default: "1",
+    min: 1,
+    max: 1000,
+    help: "How many nodes share a key once its node has eight requests at once; below that it stays on one. For policies by key; 1 turns it off.",
+  },
+  "maglev-table-size": {
+    group: "Routing",
+    kind: "count",
+    default: "65537",
+    min: 2,
+    max: 5_000_011,
+    help: "Places in the table of maglev, a prime; a hundred or more for each node.",
+  },
+  "wrr-mode": {
+    group: "Routing",
+    kind: "choice",
+    default: "smooth",
+    choices: ["smooth", "interleaved"],
+    help: "Order of weighted-round-robin for weights 5, 1, 1: smooth a a b a c a a, interleaved (as oxy) a a a a a b c.",
+  },
+  "slow-start": {
+    group: "Routing",
+    kind: "duration",
+    default: "0",
+    max: DAY_MS,
+    help: "Time in which a node that has come back grows from a tenth of its share to all of it; 0 turns it off.",
   },
 
   "connect-timeout": {

@@ -1,4 +1,6 @@
 import { isIP } from "node:net";
+import { isPrime } from "../core/policies/maglev.js";
+import type { PolicyName } from "../core/policies/table.js";
 import type { Config, KeyPart, ListenAddress, ListenerConfig } from "./config.js";
 import { LISTEN_ADDRESS_SHAPE, parseListenAddress } from "./listen-address.js";
 import { parseNodes } from "./node-address.js";
@@ -42,14 +44,22 @@ export function resolveConfig({ options = {}, env = {} }: ConfigSources = {}): C
     return found;
   };
 
+  const policy = choice("policy", OPTIONS.policy.choices);
+  refuseIdleOptions(policy, given);
+
   return deepFreeze({
     listeners: readListeners(given("listen"), given("proxy-listen")),
     nodes: readNodes(given("nodes")),
 
     key: readKeyParts(given("key")),
     keyRequired: readSwitch(given("key-required")),
+    policy,
     hash: choice("hash", OPTIONS.hash.choices),
     balanceFactor: readBalanceFactor(given("balance-factor")),
+    spread: count("spread"),
+    maglevTableSize: readTableSize(given("maglev-table-size"), count("maglev-table-size")),
+    wrrMode: choice("wrr-mode", OPTIONS["wrr-mode"].choices),
+    slowStartMs: duration("slow-start"),
 
     resolveIntervalMs: duration("resolve-interval"),
     connectTimeoutMs: duration("connect-timeout"),
@@ -229,6 +239,30 @@ function readKeyPart(text: string): KeyPart | undefined {
     default:
       return undefined;
   }
+}
+
+const BY_KEY: readonly PolicyName[] = ["ring-hash", "maglev", "rendezvous"];
+/** Options that only some policies read. */
+const POLICIES_OF: readonly (readonly [OptionName, readonly PolicyName[]])[] = [
+  ["hash", ["ring-hash"]],
+  ["balance-factor", BY_KEY],
+  ["spread", BY_KEY],
+  ["maglev-table-size", ["maglev"]],
+  ["wrr-mode", ["weighted-round-robin"]],
+];
+
+/** Whoever sets an option that the policy does not read expects something that would not happen. */
+function refuseIdleOptions(policy: PolicyName, given: (name: OptionName) => Given): void {
+  for (const [name, readers] of POLICIES_OF) {
+    const option = given(name);
+    if (readers.includes(policy) || single(option) === OPTIONS[name].default) continue;
+    throw badOption(option.source, `left out unless the policy is ${readers.join(" or ")}`, single(option));
+  }
+}
+
+function readTableSize(given: Given, size: number): number {
+  if (!isPrime(size)) throw badOption(given.source, "a prime number such as 65537", single(given));
+  return size;
 }
 
 function readBalanceFactor(given: Given): number {

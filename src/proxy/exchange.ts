@@ -3,6 +3,7 @@
 import type { Exchange, Refusal } from "../core/exchange.js";
 import type { Node } from "../core/node.js";
 import { NodeSet } from "../core/node-set.js";
+import { Outcome, type OutcomeCode } from "../core/policies/policy.js";
 import { decideRepeat, isIdempotent } from "../core/retry.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
 import type { ErrorCode, FnlbError } from "../errors.js";
@@ -85,6 +86,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   #hasMoved = false;
   #isNodeBlocked = false;
   connection: NodeConnection | undefined;
+  /** What the attempt says of its node, once it is known; for policies that go by latency. */
+  #outcome: OutcomeCode = Outcome.NONE;
+  #sentMs = 0;
+  #waitedMs = 0;
   #record: ExchangeRecord | undefined;
 
   constructor(client: ExchangeClient) {
@@ -245,6 +250,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     }
     this.attempts++;
     this.waitingSinceMs = this.#context.wheel.nowMs;
+    this.#noteSent();
     counters.attempts++;
     this.#response.reset();
     if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, this.attempts);
@@ -264,6 +270,18 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       this.#schedule(this.#context.config.bodyIdleTimeoutMs);
       if (isFlowing) this.#client.resumeReading();
     }
+  }
+
+  /** From now on the node is waited for. */
+  #noteSent(): void {
+    this.#outcome = Outcome.NONE;
+    if (this.#context.cluster.observesLatency) this.#sentMs = this.#context.clock.now();
+  }
+
+  #noteOutcome(outcome: OutcomeCode): void {
+    if (!this.#context.cluster.observesLatency || this.#outcome !== Outcome.NONE) return;
+    this.#outcome = outcome;
+    this.#waitedMs = this.#context.clock.now() - this.#sentMs;
   }
 
   /** The whole request is on its way. */
@@ -297,7 +315,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       if (this.phase === Phase.IDLE) return at;
     }
     if (this.#body.isDone) {
-      if (this.phase === Phase.WAITING) this.#awaitResponse();
+      if (this.phase === Phase.WAITING) {
+        this.#noteSent();
+        this.#awaitResponse();
+      }
     } else {
       this.#schedule(this.#context.config.bodyIdleTimeoutMs);
       if (this.#isNodeBlocked) this.#client.pauseReading();
@@ -370,6 +391,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   /** The final head is in: from here on nothing is repeated. */
   onResponseBegins(): void {
     this.#stopWaiting();
+    this.#noteOutcome(Outcome.ANSWERED);
     this.phase = Phase.RELAYING;
     if (this.#record !== undefined) this.#context.accessLog?.noteFirstByte(this.#record, this.#response.status);
     this.onProgress();
@@ -393,6 +415,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     if (this.phase === Phase.RELAYING) {
       if (code === undefined && this.#response.endByClose()) return;
       this.#context.counters.nodeAborts++;
+      this.#outcome = Outcome.FAILED;
       this.break("node", "response-body");
       return;
     }
@@ -408,6 +431,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     if (connection === undefined) return;
     const node = connection.pool.node;
     const wasFresh = connection.isFresh;
+    // A stale idle connection says nothing about its node.
+    if (wasFresh) this.#noteOutcome(Outcome.FAILED);
     // A node that has seen only the head of a request that waits for its 100 has been asked, not told.
     if (this.awaitsContinue && this.#response.bytesSeen === 0) this.reached = false;
     const decision = decideRepeat(this, config.attemptsMax, retryBudget);
@@ -445,6 +470,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     counters.retries++;
     counters.exchangesMovedOffSuspects++;
     this.#hasMoved = true;
+    this.#noteOutcome(Outcome.FAILED);
     this.#leaveConnection();
     this.phase = Phase.CONNECTING;
     this.#schedule(0);
@@ -460,7 +486,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.connection = undefined;
     connection.user = undefined;
     connection.stream.destroy();
-    this.#context.cluster.release(connection.pool.node);
+    this.#context.cluster.release(connection.pool.node, this.#outcome, this.#waitedMs);
   }
 
   onTimer(entry: TimerEntry): void {
@@ -498,8 +524,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   /** The client is gone or was cut: nothing is answered, and the node is not to blame. */
   abort(endedBy: "client" | "balancer"): void {
     if (this.phase === Phase.IDLE) return;
-    if (endedBy === "client") this.#context.counters.clientAborts++;
-    else this.#context.counters.exchangesCut++;
+    if (endedBy === "client") {
+      this.#context.counters.clientAborts++;
+      if (this.#body.isDone) this.#noteOutcome(Outcome.LEFT);
+    } else this.#context.counters.exchangesCut++;
     const phase =
       this.phase === Phase.CONNECTING
         ? "connect"
@@ -517,6 +545,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const endedBy = FAULTS_OF_NODES.has(code) ? "node" : FAULTS_OF_CLIENTS.has(code) ? "client" : "balancer";
     const record = this.#record;
     if (record !== undefined) this.#context.accessLog?.noteProblem(record, code);
+    // What spoke against the node before, and what a stale connection did not say, stands.
+    if (code === "ERR_NODE_TIMEOUT" || code === "ERR_BAD_RESPONSE") this.#noteOutcome(Outcome.FAILED);
     this.#close(endedBy, phase);
     this.#client.onExchangeFailed(code);
   }
@@ -537,7 +567,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       connection.user = undefined;
       if (isClean) connection.pool.giveBack(connection, keepAliveMs);
       else connection.stream.destroy();
-      this.#context.cluster.release(connection.pool.node);
+      this.#context.cluster.release(connection.pool.node, this.#outcome, this.#waitedMs);
     }
     const closes = closesClient || !this.#body.isDone;
     this.#close("-", "done");

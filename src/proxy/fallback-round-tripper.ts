@@ -1,6 +1,7 @@
 import { isDialFault } from "../core/dead-hosts.js";
 import type { Exchange } from "../core/exchange.js";
 import type { Node } from "../core/node.js";
+import { Outcome } from "../core/policies/policy.js";
 import { ErrNoFallbackNodeFound, FnlbError } from "../errors.js";
 import type { ProxyContext } from "./context.js";
 import type { NodeConnection } from "./node-connection.js";
@@ -76,7 +77,7 @@ export class FallbackRoundTripper {
         },
         onDialFailed: (node, code) => {
           caller.cancelSearch = undefined;
-          this.#context.cluster.release(node);
+          this.#context.cluster.release(node, isDialFault(code) ? Outcome.FAILED : Outcome.NONE);
           this.#onDialFailed(caller, node, code);
         },
       },

@@ -17,8 +17,13 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   nodes: ["a=2", "nodes", [{ id: "a:8080", address: { kind: "tcp", host: "a", port: 8080, basePath: "" }, weight: 2 }]],
   key: ["header:X-User,client", "key", [{ kind: "header", name: "x-user" }, { kind: "client" }]],
   "key-required": ["true", "keyRequired", true],
+  policy: ["least-loaded", "policy", "least-loaded"],
   hash: ["ketama", "hash", "ketama"],
   "balance-factor": ["1.25", "balanceFactor", 1.25],
+  spread: ["3", "spread", 3],
+  "maglev-table-size": ["251", "maglevTableSize", 251],
+  "wrr-mode": ["interleaved", "wrrMode", "interleaved"],
+  "slow-start": ["30s", "slowStartMs", 30_000],
   "connect-timeout": ["3s", "connectTimeoutMs", 3000],
   "dial-deadline": ["6s", "dialDeadlineMs", 6000],
   "response-timeout": ["90s", "responseTimeoutMs", 90_000],
@@ -58,6 +63,12 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   "log-level": ["debug", "logLevel", "debug"],
 };
 
+/** The policy that an option needs, where that is not the default one. */
+const POLICY_FOR: Readonly<Partial<Record<OptionName, Config["policy"]>>> = {
+  "maglev-table-size": "maglev",
+  "wrr-mode": "weighted-round-robin",
+};
+
 function refusal(options: Partial<Record<OptionName, OptionValue>>, env: Record<string, string> = {}): string {
   try {
     resolveConfig({ options, env });
@@ -86,11 +97,12 @@ describe("the table of options", () => {
     const reached = new Map<string, string[]>();
     for (const [name] of OPTION_LIST) {
       const [text, field, value] = OTHER_VALUES[name];
+      const policy = POLICY_FOR[name] ?? "ring-hash";
       for (const config of [
-        resolveConfig({ options: { [name]: text } }),
-        resolveConfig({ env: { [environmentName(name)]: text } }),
+        resolveConfig({ options: { policy, [name]: text } }),
+        resolveConfig({ env: { FNLB_POLICY: policy, [environmentName(name)]: text } }),
       ]) {
-        assert.deepEqual(config, { ...defaults, [field]: value }, name);
+        assert.deepEqual(config, { ...defaults, policy, [field]: value }, name);
       }
       reached.set(field, [...(reached.get(field) ?? []), name]);
     }
@@ -169,11 +181,12 @@ describe("resolving a config", () => {
   it("holds every number within its bounds", () => {
     for (const [name, { kind, min = 0, max }] of OPTION_LIST as [OptionName, (typeof OPTION_LIST)[number][1]][]) {
       if (!["duration", "size", "count"].includes(kind)) continue;
-      resolveConfig({ options: { [name]: min } });
-      if (min > 0) assert.match(refusal({ [name]: min - 1 }), /at least/, name);
+      const policy = POLICY_FOR[name] ?? "ring-hash";
+      resolveConfig({ options: { policy, [name]: min } });
+      if (min > 0) assert.match(refusal({ policy, [name]: min - 1 }), /at least/, name);
       if (max === undefined) continue;
-      resolveConfig({ options: { [name]: max } });
-      assert.match(refusal({ [name]: max + 1 }), /at most/, name);
+      resolveConfig({ options: { policy, [name]: max } });
+      assert.match(refusal({ policy, [name]: max + 1 }), /at most/, name);
     }
   });
 
@@ -252,6 +265,27 @@ describe("resolving a config", () => {
     assert.equal(resolveConfig({ options: { "balance-factor": "0" } }).balanceFactor, 0);
     for (const bad of ["0.5", "-1", "NaN", "1001", "1e1"])
       assert.match(refusal({ "balance-factor": bad }), /0 or a number/);
+  });
+
+  it("refuses an option that the policy would not read", () => {
+    for (const [name, text, policy] of [
+      ["hash", "ketama", "maglev"],
+      ["balance-factor", "1.2", "random"],
+      ["spread", "2", "least-loaded"],
+      ["maglev-table-size", "251", "ring-hash"],
+      ["wrr-mode", "interleaved", "p2c-ewma"],
+    ] as const) {
+      assert.match(
+        refusal({ policy, [name]: text }),
+        new RegExp(`option "${name}" must be left out unless the policy is`),
+      );
+      assert.match(refusal({ policy }, { [environmentName(name)]: text }), /^environment variable FNLB_/);
+    }
+    assert.equal(resolveConfig({ options: { policy: "random", spread: 1 } }).policy, "random");
+  });
+
+  it("refuses a table size that is no prime", () => {
+    assert.match(refusal({ policy: "maglev", "maglev-table-size": 1000 }), /must be a prime number such as 65537, got/);
   });
 
   it("never tunnels h2c, whose later requests would pass unseen", () => {

@@ -105,7 +105,8 @@ function fillTable(nodes: readonly Node[], size: number): Uint32Array {
   }
 }
 
-function isPrime(value: number): boolean {
+/** Is this whole number a prime? For numbers as small as table sizes. */
+export function isPrime(value: number): boolean {
   if (value < 2) return false;
   for (let divisor = 2; divisor * divisor <= value; divisor++) if (value % divisor === 0) return false;
   return true;
