@@ -43,8 +43,15 @@ export {
 } from "./core/meter.js";
 export { createNode, type Node, type NodeAddress, type NodeMode } from "./core/node.js";
 export { NodeSet } from "./core/node-set.js";
-export type { Eligible, Policy } from "./core/policies/policy.js";
+export type { HotKeyOptions } from "./core/policies/key-order.js";
+export { leastLoaded } from "./core/policies/least-loaded.js";
+export { type MaglevOptions, maglev } from "./core/policies/maglev.js";
+export { type P2cEwmaOptions, p2cEwma } from "./core/policies/p2c-ewma.js";
+export { type Eligible, Outcome, type OutcomeCode, type Policy } from "./core/policies/policy.js";
+export { type RandomChoiceOptions, randomChoice } from "./core/policies/random.js";
+export { rendezvous } from "./core/policies/rendezvous.js";
 export { type RingHash, type RingHashOptions, ringHash } from "./core/policies/ring-hash.js";
+export { type WeightedRoundRobinOptions, weightedRoundRobin } from "./core/policies/weighted-round-robin.js";
 export {
   decideRebalance,
   type NodeSample,

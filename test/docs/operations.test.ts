@@ -30,6 +30,7 @@ describe("documentation", () => {
       "README.md",
       "docs/operations.md",
       "docs/errors.md",
+      "docs/library.md",
       "docs/architecture.md",
       "docs/decisions/README.md",
       "bench/README.md",
