@@ -6,6 +6,8 @@ export {
   type DrainResult,
   type NodeSnapshot,
 } from "./balancer.js";
+export { FallbackRoundTripper, type FallbackRoundTripperOptions } from "./client/fallback-round-tripper.js";
+export { consistentHashReverseProxy, type ReverseProxyHandler } from "./client/reverse-proxy.js";
 export type { Config, KeyPart, ListenAddress, ListenerConfig, NodeConfig } from "./config/config.js";
 export { OPTIONS, type OptionName, type OptionSpec } from "./config/options.js";
 export { type ConfigSources, type OptionValue, resolveConfig } from "./config/resolve.js";

@@ -1,0 +1,133 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import type { Dispatcher } from "undici";
+import { type ErrorCode, FnlbError, HTTP_STATUS } from "../errors.js";
+import { FallbackRoundTripper, type FallbackRoundTripperOptions } from "./fallback-round-tripper.js";
+
+/** A handler for `node:http`, Express, Connect and, through its raw request and reply, Fastify. */
+export interface ReverseProxyHandler {
+  (request: IncomingMessage, response: ServerResponse): void;
+  readonly roundTripper: FallbackRoundTripper;
+  /** Resolves when what runs has ended. */
+  close(): Promise<void>;
+}
+
+/** Fields of one hop (RFC 9110 §7.6.1), and those that undici sets or refuses itself. */
+const HOP_BY_HOP = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "expect",
+]);
+
+/**
+ * A reverse proxy on a consistent-hash ring with fallback, as a request handler: `createServer(handler)` or
+ * `app.use(handler)`. Takes the options of `FallbackRoundTripper`. Bodies stream both ways; X-Forwarded-For is
+ * appended to. When no node can be reached it answers with a problem (RFC 9457), as the program does; a response that
+ * breaks off midway resets the client.
+ *
+ * It goes through Node's own HTTP server and a client library: convenient inside a program, and several times
+ * slower than `createBalancer`. Upgrades are not taken.
+ */
+export function consistentHashReverseProxy(options: FallbackRoundTripperOptions): ReverseProxyHandler {
+  const roundTripper = new FallbackRoundTripper(options);
+  const handler = (request: IncomingMessage, response: ServerResponse) => forward(roundTripper, request, response);
+  return Object.assign(handler, { roundTripper, close: () => roundTripper.close() });
+}
+
+function forward(roundTripper: FallbackRoundTripper, request: IncomingMessage, response: ServerResponse): void {
+  const hasBody = request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined;
+  let abort = () => {};
+  // A client that leaves frees its node.
+  response.once("close", () => {
+    if (!response.writableFinished) abort();
+  });
+  roundTripper.dispatch(
+    {
+      method: request.method as Dispatcher.HttpMethod,
+      path: request.url ?? "/",
+      headers: requestFields(request),
+      body: hasBody ? request : null,
+    },
+    {
+      onRequestStart(controller) {
+        abort = () => controller.abort(new Error("the client has gone"));
+        if (response.destroyed) abort();
+      },
+      onResponseStart(controller, status, headers, message) {
+        if (status < 200) return;
+        response.writeHead(status, message, responseFields(headers));
+        response.on("drain", () => controller.resume());
+      },
+      onResponseData(controller, chunk) {
+        if (!response.write(chunk)) controller.pause();
+      },
+      onResponseEnd() {
+        response.end();
+      },
+      onResponseError(_controller, error) {
+        // What is left of the request is read and thrown away, or its sender would wait for ever.
+        if (hasBody) request.resume();
+        if (response.headersSent) response.destroy(error);
+        else if (!response.destroyed) answerProblem(response, error);
+      },
+    },
+  );
+}
+
+function requestFields(request: IncomingMessage): string[] {
+  const named = new Set(
+    String(request.headers.connection ?? "")
+      .toLowerCase()
+      .split(",")
+      .map((name) => name.trim()),
+  );
+  const fields: string[] = [];
+  const forwarded: string[] = [];
+  for (let index = 0; index < request.rawHeaders.length; index += 2) {
+    const name = request.rawHeaders[index].toLowerCase();
+    const value = request.rawHeaders[index + 1];
+    if (name === "x-forwarded-for") forwarded.push(value);
+    // Framing and routing stay, whatever Connection names.
+    else if (!HOP_BY_HOP.has(name) && (!named.has(name) || name === "host" || name === "content-length"))
+      fields.push(request.rawHeaders[index], value);
+  }
+  const peer = request.socket.remoteAddress;
+  if (peer !== undefined) forwarded.push(peer.replace(/^::ffff:(?=\d+\.)/, ""));
+  if (forwarded.length > 0) fields.push("X-Forwarded-For", forwarded.join(", "));
+  return fields;
+}
+
+function responseFields(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const named = new Set(
+    String(headers.connection ?? "")
+      .toLowerCase()
+      .split(",")
+      .map((name) => name.trim()),
+  );
+  return Object.fromEntries(
+    Object.entries(headers).filter(
+      ([name]) => !HOP_BY_HOP.has(name) && (!named.has(name) || name === "content-length"),
+    ),
+  );
+}
+
+function answerProblem(response: ServerResponse, error: Error): void {
+  const code = problemOf(error);
+  const status = HTTP_STATUS[code];
+  const retry: Record<string, string> = status === 503 ? { "retry-after": "1" } : {};
+  response.writeHead(status, { "content-type": "application/problem+json", ...retry });
+  response.end(`${JSON.stringify({ type: "about:blank", status, code })}\n`);
+}
+
+function problemOf(error: Error): ErrorCode {
+  if (error instanceof FnlbError) return error.code;
+  const code = "code" in error ? error.code : undefined;
+  if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") return "ERR_NODE_TIMEOUT";
+  return String(code).startsWith("HPE_") ? "ERR_BAD_RESPONSE" : "ERR_NODE_CLOSED";
+}
