@@ -25,20 +25,50 @@ export function weightedRoundRobin({ mode = "smooth" }: WeightedRoundRobinOption
   return mode === "interleaved" ? new InterleavedTurns() : new SmoothTurns();
 }
 
-interface Turns extends HeapEntry {
+/** The turns of one node. A class, because objects that are copied together are slow to read. */
+class Turns implements HeapEntry {
   readonly node: Node;
   readonly order: number;
   readonly weight: number;
   /** Turns in a cycle. */
   readonly whole: number;
-  /** How far the turns stand from where they would be in a fresh cycle. */
-  readonly offset: number;
-  cycle: number;
-  turn: number;
   /** When the next turn is due. */
   due: number;
+  slot = -1;
   /** Had the latest turn of all. */
-  isLast: boolean;
+  isLast = false;
+  /** How far the turns stand from where they would be in a fresh cycle. */
+  #offset: number;
+  #cycle = 0;
+  #turn = 0;
+
+  constructor(node: Node, order: number, whole: number, offset: number) {
+    this.node = node;
+    this.order = order;
+    this.weight = node.weight;
+    this.whole = whole;
+    this.#offset = offset;
+    this.due = offset + 0.5 / whole;
+  }
+
+  /** The same turns at another place in the list. */
+  moved(node: Node, order: number): Turns {
+    const moved = new Turns(node, order, this.whole, this.#offset);
+    moved.#cycle = this.#cycle;
+    moved.#turn = this.#turn;
+    moved.due = this.due;
+    return moved;
+  }
+
+  /** Each time is computed from whole numbers, never by adding up: turns that are due at once must compare as equal. */
+  advance(turns: number): void {
+    this.#turn += turns;
+    if (this.#turn >= this.whole) {
+      this.#cycle += Math.floor(this.#turn / this.whole);
+      this.#turn %= this.whole;
+    }
+    this.due = this.#cycle + (this.#offset + (this.#turn + 0.5) / this.whole);
+  }
 }
 
 /**
@@ -56,7 +86,7 @@ class SmoothTurns implements Policy {
     onReturn: (entry) => {
       // What it missed is gone. Its times stay, so that the cycle stays exact.
       const missed = Math.ceil((this.#now - entry.due) * entry.whole - ROUNDING);
-      if (missed > 0) advance(entry, missed);
+      if (missed > 0) entry.advance(missed);
     },
   });
   #entries: readonly Turns[] = [];
@@ -73,12 +103,13 @@ class SmoothTurns implements Policy {
     const now = isSameUnit ? this.#now : 0;
     this.#entries = weighted.map((node, order) => {
       const stayed = before.get(node.id);
-      const base = { node, order, weight: node.weight, whole: whole[order], slot: -1, isLast: stayed?.isLast === true };
-      if (stayed !== undefined && isSameUnit && stayed.weight === node.weight) return { ...stayed, ...base };
+      const isKept = stayed !== undefined && isSameUnit && stayed.weight === node.weight;
       // A node that stays has waited for a part of its turn already, in any measure of time; a new one begins like all.
       const wait = stayed === undefined ? 0.5 : Math.max(0, (stayed.due - this.#now) * stayed.whole);
-      const offset = now + (wait - 0.5) / base.whole;
-      return { ...base, offset, cycle: 0, turn: 0, due: offset + 0.5 / base.whole };
+      const offset = now + (wait - 0.5) / whole[order];
+      const entry = isKept ? stayed.moved(node, order) : new Turns(node, order, whole[order], offset);
+      entry.isLast = stayed?.isLast === true;
+      return entry;
     });
     this.#unit = unit;
     this.#now = now;
@@ -99,7 +130,7 @@ class SmoothTurns implements Policy {
       this.#last = entry;
     }
     if (entry.due > this.#now) this.#now = entry.due;
-    advance(entry, 1);
+    entry.advance(1);
     this.#heap.settle(entry);
     return entry.node;
   }
@@ -107,14 +138,3 @@ class SmoothTurns implements Policy {
 
 /** Times are fractions: what is this close to a turn is that turn. */
 const ROUNDING = 1e-6;
-
-/** Each time is computed from whole numbers, never by adding up: turns that are due at once must compare as equal. */
-function advance(entry: Turns, turns: number): void {
-  const { whole, offset } = entry;
-  entry.turn += turns;
-  if (entry.turn >= whole) {
-    entry.cycle += Math.floor(entry.turn / whole);
-    entry.turn %= whole;
-  }
-  entry.due = entry.cycle + (offset + (entry.turn + 0.5) / whole);
-}
