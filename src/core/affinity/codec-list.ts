@@ -19,5 +19,7 @@ export function codecList(codecs: readonly CookieCodec[]): CookieCodec {
       }
       return undefined;
     },
+    isCurrent: (value, members) =>
+      first.decode(value, members) !== undefined && first.isCurrent?.(value, members) !== false,
   };
 }

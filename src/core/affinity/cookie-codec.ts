@@ -9,6 +9,11 @@ export interface CookieCodec {
    * Never throws: values come from clients. `members` is the same array as long as the membership is.
    */
   decode(value: string, members: readonly Node[]): Node | undefined;
+  /**
+   * Is a value, which `decode` has read, as good as a new one? False for one of an old key or format, and for one that
+   * has lived more than half of its time. Absent: always.
+   */
+  isCurrent?(value: string, members: readonly Node[]): boolean;
 }
 
 /** No codec writes longer values; longer ones are refused before any work is done for them. */

@@ -59,6 +59,10 @@ export function encryptedCodec(
       }
       return undefined;
     },
+    isCurrent(value) {
+      const plain = decrypt(secrets[0], Buffer.from(value, "base64url"));
+      return plain !== undefined && clock.wallNow() + ttlMs / 2 < plain.readDoubleBE();
+    },
   };
 }
 

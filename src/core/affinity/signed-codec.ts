@@ -55,6 +55,7 @@ export function signedCodec({ keys }: SignedCodecOptions): CookieCodec {
       }
       return undefined;
     },
+    isCurrent: (value) => value.endsWith(`.${first.signature(value.slice(0, OPAQUE_LENGTH))}`),
   };
 }
 

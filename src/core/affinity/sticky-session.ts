@@ -10,6 +10,11 @@ export interface StickySessionOptions extends CookieAttributes {
   readonly name: string;
   /** What its value says; `signedCodec` for most, `codecList` while a format migrates. */
   readonly codec: CookieCodec;
+  /**
+   * Write a good cookie again when its key or format is no longer the first, or half of its time is over: keys and
+   * formats can then go while their clients stay. Default false: a good cookie is not written again.
+   */
+  readonly renews?: boolean;
 }
 
 /** What a request brings: its `Cookie` header, several joined by `; `, and the cluster's nodes. */
@@ -41,27 +46,31 @@ export function mayStay(node: Node, exchange: Exchange): boolean {
 export class StickySession {
   readonly #name: string;
   readonly #codec: CookieCodec;
+  readonly #renews: boolean;
   readonly #attributes: string;
 
   /** Throws `ERR_OPTION` for a name or an attribute that cannot stand in a header. */
-  constructor({ name, codec, ...attributes }: StickySessionOptions) {
+  constructor({ name, codec, renews = false, ...attributes }: StickySessionOptions) {
     checkCookieName(name, attributes);
     this.#name = name;
     this.#codec = codec;
+    this.#renews = renews;
     this.#attributes = cookieAttributes(attributes);
   }
 
   /** The node that the client should stay on, if it may; asked again for each attempt. Never throws. */
   find({ cookieHeader, members, exchange }: StickyRequest, eligible: Eligible = mayStay): Node | undefined {
-    return this.#named(cookieHeader, members, (node) => eligible(node, exchange));
+    return this.#named(cookieHeader, members, (node) => eligible(node, exchange))?.node;
   }
 
   /**
-   * Value of the `Set-Cookie` header when `node` has answered; `undefined` when the client's cookie names it already.
-   * No sliding expiry: a good cookie is not written again.
+   * Value of the `Set-Cookie` header when `node` has answered; `undefined` when the client's cookie names it already
+   * and need not be renewed.
    */
   setCookie({ cookieHeader, members }: Omit<StickyRequest, "exchange">, node: Node): string | undefined {
-    if (this.#named(cookieHeader, members, (named) => named === node) !== undefined) return undefined;
+    const sent = this.#named(cookieHeader, members, (named) => named === node);
+    const isGood = sent !== undefined && !(this.#renews && this.#codec.isCurrent?.(sent.value, members) === false);
+    if (isGood) return undefined;
     const value = this.#codec.encode(node);
     // A codec may be the caller's own: what it writes must not become a second attribute or line.
     if (!isCookieValue(value))
@@ -76,12 +85,18 @@ export class StickySession {
   }
 
   /** Several cookies of one name come from several paths: the first that names an acceptable node counts. */
-  #named(header: string | undefined, members: readonly Node[], accepts: (node: Node) => boolean): Node | undefined {
+  #named(header: string | undefined, members: readonly Node[], accepts: (node: Node) => boolean): Sent | undefined {
     if (header === undefined) return undefined;
     for (const value of cookieValues(header, this.#name)) {
       const node = this.#codec.decode(value, members);
-      if (node !== undefined && accepts(node)) return node;
+      if (node !== undefined && accepts(node)) return { node, value };
     }
     return undefined;
   }
+}
+
+/** A cookie that a client has sent, and whom it names. */
+interface Sent {
+  readonly node: Node;
+  readonly value: string;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
+import { codecList } from "../../../src/core/affinity/codec-list.js";
 import { encryptedCodec } from "../../../src/core/affinity/encrypted-codec.js";
 import { rawCodec } from "../../../src/core/affinity/raw-codec.js";
 import { signedCodec } from "../../../src/core/affinity/signed-codec.js";
@@ -149,6 +150,45 @@ describe("sticky session", () => {
     const header = cookieOf(members[2]);
     const reordered = nodesOf(["c:80", "a:80"]);
     assert.equal(session.find({ cookieHeader: header, members: reordered, exchange }), reordered[0]);
+  });
+
+  it("writes a good cookie again when it is told to and the key is an old one, once", () => {
+    const [older, newer] = ["the secret of the month before", "the secret of this month"];
+    const before = sticky({ codec: signedCodec({ keys: [older] }) });
+    const header = before.cookieOf(before.members[1]);
+    const codec = signedCodec({ keys: [newer, older] });
+    assert.equal(sticky({ codec }).session.pick(before.request(header), never)?.setCookie, undefined);
+    const { session, request, members, cookieOf } = sticky({ codec, renews: true });
+    const picked = session.pick(request(header), never);
+    assert.equal(picked?.node, members[1]);
+    assert.equal(picked?.setCookie?.split(";")[0], cookieOf(members[1]));
+    assert.equal(session.pick(request(cookieOf(members[1])), never)?.setCookie, undefined);
+  });
+
+  it("renews cookies of an old format, and those past half of their time", () => {
+    const clock = new FakeClock();
+    const encrypted = encryptedCodec({ clock, randomBytes }, { keys: ["sixteen letters!"], ttlMs: 1000 });
+    const { session, request, members } = sticky({ codec: codecList([encrypted, rawCodec()]), renews: true });
+    const migrated = session.pick(request("fnlb=http://b:80"), never);
+    assert.equal(migrated?.node, members[1]);
+    const header = migrated?.setCookie?.split(";")[0];
+    assert.match(header ?? "", /^fnlb=[\w-]+$/);
+    clock.pass(499);
+    assert.equal(session.pick(request(header), never)?.setCookie, undefined);
+    clock.pass(1);
+    const renewed = session.pick(request(header), never);
+    assert.equal(renewed?.node, members[1]);
+    assert.notEqual(renewed?.setCookie, undefined);
+    const forEver = sticky({
+      codec: encryptedCodec({ clock, randomBytes }, { keys: ["sixteen letters!"] }),
+      renews: true,
+    });
+    assert.equal(forEver.session.pick(request(forEver.cookieOf(members[0])), never)?.setCookie, undefined);
+  });
+
+  it("renews nothing that its codec calls good for ever", () => {
+    const { session, request, members } = sticky({ codec: rawCodec(), renews: true });
+    assert.deepEqual(session.pick(request("fnlb=http://b:80"), never), { node: members[1], setCookie: undefined });
   });
 
   it("refuses names and attributes that cannot stand in a header", () => {
