@@ -60,6 +60,12 @@ class Turns implements HeapEntry {
     return moved;
   }
 
+  /** Turns that were due before are gone. The times of the others stay, so that the cycle stays exact. */
+  skipTo(now: number): void {
+    const missed = Math.ceil((now - this.due) * this.whole - ROUNDING);
+    if (missed > 0) this.advance(missed);
+  }
+
   /** Each time is computed from whole numbers, never by adding up: turns that are due at once must compare as equal. */
   advance(turns: number): void {
     this.#turn += turns;
@@ -83,11 +89,7 @@ class SmoothTurns implements Policy {
     isBefore: (one, other) =>
       one.due < other.due ||
       (one.due === other.due && (one.isLast === other.isLast ? one.order < other.order : other.isLast)),
-    onReturn: (entry) => {
-      // What it missed is gone. Its times stay, so that the cycle stays exact.
-      const missed = Math.ceil((this.#now - entry.due) * entry.whole - ROUNDING);
-      if (missed > 0) entry.advance(missed);
-    },
+    onReturn: (entry) => entry.skipTo(this.#now),
   });
   #entries: readonly Turns[] = [];
   #unit = 1;
@@ -109,6 +111,8 @@ class SmoothTurns implements Policy {
       const offset = now + (wait - 0.5) / whole[order];
       const entry = isKept ? stayed.moved(node, order) : new Turns(node, order, whole[order], offset);
       entry.isLast = stayed?.isLast === true;
+      // It may have stood aside until now.
+      entry.skipTo(now);
       return entry;
     });
     this.#unit = unit;
