@@ -8,6 +8,7 @@ import { DeadHosts } from "./core/dead-hosts.js";
 import type { Log } from "./core/log.js";
 import { createNode, type Node, type NodeMode } from "./core/node.js";
 import { createPolicy } from "./core/policies/table.js";
+import { Rebalancer } from "./core/rebalancer.js";
 import { RetryBudget } from "./core/retry.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
@@ -103,7 +104,9 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     now,
     random,
   });
-  const cluster = staticCluster({ policy, now, random }, config, nodes);
+  const onMove = (node: Node, weight: number) => log.info({ event: "weight_moved", node: node.id, weight });
+  const picking = config.rebalance ? new Rebalancer(policy, { clock, onMove }) : policy;
+  const cluster = staticCluster({ policy: picking, now, random }, config, nodes);
   const addressBook = new AddressBook(nodes, clock, log, resolve, { intervalMs: config.resolveIntervalMs });
   const stopping = new AbortController();
   const loops = new Set<Promise<unknown>>();

@@ -45,6 +45,8 @@ export interface Config {
   /** How many nodes share a hot key. */
   readonly spread: number;
   readonly maglevTableSize: number;
+  /** Weights follow what nodes answer. */
+  readonly rebalance: boolean;
   readonly wrrMode: "smooth" | "interleaved";
   readonly slowStartMs: number;
 

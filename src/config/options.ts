@@ -115,6 +115,12 @@ export const OPTIONS = {
     choices: ["smooth", "interleaved"],
     help: "Order of weighted-round-robin for weights 5, 1, 1: smooth a a b a c a a, interleaved (as oxy) a a a a a b c.",
   },
+  rebalance: {
+    group: "Routing",
+    kind: "switch",
+    default: "false",
+    help: "Move weight away from nodes that fail or are slow, and back when they recover; for weighted-round-robin, least-loaded, p2c-ewma and random.",
+  },
   "slow-start": {
     group: "Routing",
     kind: "duration",

@@ -58,6 +58,7 @@ export function resolveConfig({ options = {}, env = {} }: ConfigSources = {}): C
     balanceFactor: readBalanceFactor(given("balance-factor")),
     spread: count("spread"),
     maglevTableSize: readTableSize(given("maglev-table-size"), count("maglev-table-size")),
+    rebalance: readSwitch(given("rebalance")),
     wrrMode: choice("wrr-mode", OPTIONS["wrr-mode"].choices),
     slowStartMs: duration("slow-start"),
 
@@ -249,6 +250,8 @@ const POLICIES_OF: readonly (readonly [OptionName, readonly PolicyName[]])[] = [
   ["spread", BY_KEY],
   ["maglev-table-size", ["maglev"]],
   ["wrr-mode", ["weighted-round-robin"]],
+  // With hashing a weight that moves would move keys, which is what hashing is there to prevent.
+  ["rebalance", ["weighted-round-robin", "least-loaded", "p2c-ewma", "random"]],
 ];
 
 /** Whoever sets an option that the policy does not read expects something that would not happen. */

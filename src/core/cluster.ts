@@ -27,7 +27,7 @@ export interface Cluster {
   /** The next node in the policy's order that may be dialled although it is dead; not counted in flight. */
   nextDead(exchange: Exchange): Node | undefined;
   /** Exactly once per acquired node, whatever happened. `waitedMs`: from the complete request to the outcome. */
-  release(node: Node, outcome?: OutcomeCode, waitedMs?: number): void;
+  release(node: Node, outcome?: OutcomeCode, waitedMs?: number, status?: number): void;
   /** A node is back from the dead, or answers again after a silence. */
   noteReturn(node: Node): void;
   /** Membership or weights changed. Nodes that were not there before start slowly. */
@@ -91,10 +91,10 @@ export function staticCluster(
       return node;
     },
     nextDead: (exchange) => policy.pick(exchange, isDead),
-    release(node, outcome = Outcome.NONE, waitedMs = 0) {
+    release(node, outcome = Outcome.NONE, waitedMs = 0, status = 0) {
       node.inFlight--;
       policy.noteLoad?.(node);
-      policy.observe?.(node, outcome, waitedMs);
+      policy.observe?.(node, outcome, waitedMs, status);
     },
     noteReturn: (node) => slowStart.begin(node),
     update(next) {

@@ -4,7 +4,7 @@ import type { Exchange } from "./exchange.js";
 import { type IsErrorStatus, type Meter, SlidingMeter } from "./meter.js";
 import type { Node, NodeAddress, NodeMode } from "./node.js";
 import { checkRange } from "./option-range.js";
-import type { Eligible, OutcomeCode, Policy } from "./policies/policy.js";
+import { type Eligible, Outcome, type OutcomeCode, type Policy } from "./policies/policy.js";
 import {
   decideRebalance,
   type NodeSample,
@@ -113,9 +113,13 @@ export class Rebalancer implements Policy {
     if (member !== undefined) this.#policy.noteLoad?.(member.view);
   }
 
-  observe(node: Node, outcome: OutcomeCode, waitedMs: number): void {
+  observe(node: Node, outcome: OutcomeCode, waitedMs: number, status = 0): void {
     const member = this.#memberOf(node);
-    if (member !== undefined) this.#policy.observe?.(member.view, outcome, waitedMs);
+    if (member === undefined) return;
+    this.#policy.observe?.(member.view, outcome, waitedMs, status);
+    if (outcome === Outcome.ANSWERED && status > 0) this.record(node, status, waitedMs);
+    // What was reached and gave nothing is what a client sees as 502.
+    else if (outcome === Outcome.FAILED) this.record(node, 502, waitedMs);
   }
 
   /**

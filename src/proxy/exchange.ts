@@ -486,7 +486,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.connection = undefined;
     connection.user = undefined;
     connection.stream.destroy();
-    this.#context.cluster.release(connection.pool.node, this.#outcome, this.#waitedMs);
+    this.#context.cluster.release(connection.pool.node, this.#outcome, this.#waitedMs, this.#response.status);
   }
 
   onTimer(entry: TimerEntry): void {
@@ -567,7 +567,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       connection.user = undefined;
       if (isClean) connection.pool.giveBack(connection, keepAliveMs);
       else connection.stream.destroy();
-      this.#context.cluster.release(connection.pool.node, this.#outcome, this.#waitedMs);
+      this.#context.cluster.release(connection.pool.node, this.#outcome, this.#waitedMs, this.#response.status);
     }
     const closes = closesClient || !this.#body.isDone;
     this.#close("-", "done");

@@ -22,6 +22,7 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   "balance-factor": ["1.25", "balanceFactor", 1.25],
   spread: ["3", "spread", 3],
   "maglev-table-size": ["251", "maglevTableSize", 251],
+  rebalance: ["true", "rebalance", true],
   "wrr-mode": ["interleaved", "wrrMode", "interleaved"],
   "slow-start": ["30s", "slowStartMs", 30_000],
   "connect-timeout": ["3s", "connectTimeoutMs", 3000],
@@ -67,6 +68,7 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
 const POLICY_FOR: Readonly<Partial<Record<OptionName, Config["policy"]>>> = {
   "maglev-table-size": "maglev",
   "wrr-mode": "weighted-round-robin",
+  rebalance: "weighted-round-robin",
 };
 
 function refusal(options: Partial<Record<OptionName, OptionValue>>, env: Record<string, string> = {}): string {
@@ -274,6 +276,7 @@ describe("resolving a config", () => {
       ["spread", "2", "least-loaded"],
       ["maglev-table-size", "251", "ring-hash"],
       ["wrr-mode", "interleaved", "p2c-ewma"],
+      ["rebalance", "true", "ring-hash"],
     ] as const) {
       assert.match(
         refusal({ policy, [name]: text }),

@@ -280,6 +280,19 @@ describe("rebalancer", () => {
     assert.equal(rebalancerOf([1]).rebalancer.isKeyed, false);
   });
 
+  it("meters what its cluster observes: answers by their status, failures as 502, and nobody who left", () => {
+    const meter = new StillMeter();
+    const [node] = nodesOf(["a:80"]);
+    const rebalancer = new Rebalancer(weightedRoundRobin(), { clock: new FakeClock(), meter: () => meter });
+    rebalancer.update([node]);
+    rebalancer.observe(node, Outcome.ANSWERED, 5, 204);
+    rebalancer.observe(node, Outcome.ANSWERED, 6, 503);
+    rebalancer.observe(node, Outcome.FAILED, 7, 0);
+    rebalancer.observe(node, Outcome.LEFT, 8, 0);
+    rebalancer.observe(node, Outcome.NONE, 0, 0);
+    assert.deepEqual(meter.records, ["204 5", "503 6", "502 7"]);
+  });
+
   for (const mode of ["smooth", "interleaved"] as const) {
     it(`gives a weighted round robin (${mode}) exact turns by the moved weights`, () => {
       const clock = new FakeClock();

@@ -16,6 +16,7 @@ export const DEFAULTS: Config = {
   balanceFactor: 1.5,
   spread: 1,
   maglevTableSize: 65_537,
+  rebalance: false,
   wrrMode: "smooth",
   slowStartMs: 0,
   resolveIntervalMs: 10_000,

@@ -30,6 +30,9 @@ export interface Policy {
   pick(exchange: Exchange, eligible: Eligible): Node | undefined;
   /** `node.inFlight` changed. */
   noteLoad?(node: Node): void;
-  /** An attempt ended `waitedMs` after the whole request was on its way: at the head of the response, or without one. */
-  observe?(node: Node, outcome: OutcomeCode, waitedMs: number): void;
+  /**
+   * An attempt ended `waitedMs` after the whole request was on its way: at the head of the response, whose status is
+   * given, or without one (0).
+   */
+  observe?(node: Node, outcome: OutcomeCode, waitedMs: number, status?: number): void;
 }
