@@ -118,8 +118,10 @@ export class Rebalancer implements Policy {
     if (member === undefined) return;
     this.#policy.observe?.(member.view, outcome, waitedMs, status);
     if (outcome === Outcome.ANSWERED && status > 0) this.record(node, status, waitedMs);
-    // What was reached and gave nothing is what a client sees as 502.
-    else if (outcome === Outcome.FAILED) this.record(node, 502, waitedMs);
+    // A client that leaves is no error, but the time that it waited in vain counts.
+    else if (outcome === Outcome.LEFT) this.record(node, 499, waitedMs);
+    // Reached, and no response. A failed dial waited for none: that is the dead-host set's to know.
+    else if (outcome === Outcome.FAILED && waitedMs > 0) this.record(node, 502, waitedMs);
   }
 
   /**

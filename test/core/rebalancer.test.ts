@@ -280,7 +280,7 @@ describe("rebalancer", () => {
     assert.equal(rebalancerOf([1]).rebalancer.isKeyed, false);
   });
 
-  it("meters what its cluster observes: answers by their status, failures as 502, and nobody who left", () => {
+  it("meters what its cluster observes: answers by their status, failures as 502, clients that left as 499, no dials", () => {
     const meter = new StillMeter();
     const [node] = nodesOf(["a:80"]);
     const rebalancer = new Rebalancer(weightedRoundRobin(), { clock: new FakeClock(), meter: () => meter });
@@ -289,8 +289,9 @@ describe("rebalancer", () => {
     rebalancer.observe(node, Outcome.ANSWERED, 6, 503);
     rebalancer.observe(node, Outcome.FAILED, 7, 0);
     rebalancer.observe(node, Outcome.LEFT, 8, 0);
+    rebalancer.observe(node, Outcome.FAILED, 0, 0);
     rebalancer.observe(node, Outcome.NONE, 0, 0);
-    assert.deepEqual(meter.records, ["204 5", "503 6", "502 7"]);
+    assert.deepEqual(meter.records, ["204 5", "503 6", "502 7", "499 8"]);
   });
 
   for (const mode of ["smooth", "interleaved"] as const) {
