@@ -1,7 +1,6 @@
 import { isDialFault } from "../core/dead-hosts.js";
 import type { Exchange } from "../core/exchange.js";
 import type { Node } from "../core/node.js";
-import { Outcome } from "../core/policies/policy.js";
 import { ErrNoFallbackNodeFound, FnlbError } from "../errors.js";
 import type { ProxyContext } from "./context.js";
 import type { NodeConnection } from "./node-connection.js";
@@ -77,7 +76,8 @@ export class FallbackRoundTripper {
         },
         onDialFailed: (node, code) => {
           caller.cancelSearch = undefined;
-          this.#context.cluster.release(node, isDialFault(code) ? Outcome.FAILED : Outcome.NONE);
+          // Nothing for the policy: the dead-host set says it, and says when it is over.
+          this.#context.cluster.release(node);
           this.#onDialFailed(caller, node, code);
         },
       },

@@ -104,8 +104,8 @@ class PeakEwma implements Policy {
         estimate.valueMs = waitedMs;
         break;
       case Outcome.FAILED: {
-        const known = Math.max(1, waitedMs, this.#usualMs, this.#read(estimate, nowMs));
-        estimate.valueMs = Math.min(FAILURE_MS_MAX, 2 * known);
+        const known = Math.max(waitedMs, this.#usualMs, this.#read(estimate, nowMs));
+        estimate.valueMs = Math.min(FAILURE_MS_MAX, 2 * known || 1);
         break;
       }
       default:

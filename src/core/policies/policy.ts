@@ -12,7 +12,7 @@ export const Outcome = {
   ANSWERED: 1,
   /** Nobody waited any longer: a response would have taken more than this time. */
   LEFT: 2,
-  /** Refused, reset, closed or garbled before a response, or timed out. */
+  /** Reset, closed or garbled before a response was complete, or timed out. A node that cannot be dialled is dead instead. */
   FAILED: 3,
 } as const;
 export type OutcomeCode = (typeof Outcome)[keyof typeof Outcome];
