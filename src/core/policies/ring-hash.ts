@@ -53,6 +53,8 @@ class FlatRing implements RingHash {
   #members: readonly Node[] = [];
   /** The nodes with points, by id, and to which of them each point belongs. */
   #circle = new Circle([], new Uint32Array(0));
+  /** Ids and weights that the points were made of. */
+  #placement = "";
   /** Points, ascending. */
   #points = new Uint32Array(0);
   /** First point at or behind the start of each bucket; the upper bits of a hash name its bucket. */
@@ -67,6 +69,13 @@ class FlatRing implements RingHash {
     this.#members = nodes;
     // Equal points tie by the order of the list: unsorted, two replicas could disagree on a key.
     const weighted = nodes.filter((node) => node.weight > 0).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const placement = JSON.stringify(weighted.map(({ id, weight }) => [id, weight]));
+    if (placement === this.#placement) {
+      // A reload that says the same must not stop the process for a thousand nodes' points.
+      this.#circle = new Circle(weighted, this.#circle.owners);
+      return;
+    }
+    this.#placement = placement;
     this.#flatten(weighted, continuum(weighted, this.#options));
   }
 
