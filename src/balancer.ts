@@ -1,10 +1,17 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { BlockList, isIP } from "node:net";
 import type { Config } from "./config/config.js";
+import { codecList } from "./core/affinity/codec-list.js";
+import { encryptedCodec } from "./core/affinity/encrypted-codec.js";
+import { hashCodec } from "./core/affinity/hash-codec.js";
+import { rawCodec } from "./core/affinity/raw-codec.js";
+import { signedCodec } from "./core/affinity/signed-codec.js";
+import { StickySession } from "./core/affinity/sticky-session.js";
 import { type Clock, sleep } from "./core/clock.js";
 import { staticCluster } from "./core/cluster.js";
 import { Counters } from "./core/counters.js";
 import { DeadHosts } from "./core/dead-hosts.js";
+import type { Exchange } from "./core/exchange.js";
 import type { Log } from "./core/log.js";
 import { createNode, type Node, type NodeMode } from "./core/node.js";
 import { createPolicy } from "./core/policies/table.js";
@@ -106,7 +113,14 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   });
   const onMove = (node: Node, weight: number) => log.info({ event: "weight_moved", node: node.id, weight });
   const picking = config.rebalance ? new Rebalancer(policy, { clock, onMove }) : policy;
-  const cluster = staticCluster({ policy: picking, now, random }, config, nodes);
+  const sticky = stickyOf(config, clock);
+  const affinity = (exchange: Exchange, members: readonly Node[]) =>
+    sticky?.find({ cookieHeader: exchange.cookieHeader, members, exchange });
+  const cluster = staticCluster(
+    { policy: picking, now, random, ...(sticky === undefined ? {} : { affinity }) },
+    config,
+    nodes,
+  );
   const addressBook = new AddressBook(nodes, clock, log, resolve, { intervalMs: config.resolveIntervalMs });
   const stopping = new AbortController();
   const loops = new Set<Promise<unknown>>();
@@ -184,6 +198,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       counters,
       log,
       cluster,
+      sticky,
       deadHosts,
       retryBudget: new RetryBudget(),
       dial,
@@ -376,6 +391,37 @@ function trustOf(trusted: readonly string[]): (address: string) => boolean {
   }
   return (address) =>
     address === "" || (trusted.length > 0 && list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4"));
+}
+
+/** Affinity by a cookie, or undefined where that is off. Throws `ERR_OPTION` for attributes that no cookie can have. */
+function stickyOf(config: Config, clock: Clock): StickySession | undefined {
+  if (config.stickyCookie === "") return undefined;
+  const keys = config.stickySecrets;
+  const codecs = config.stickyCodecs.map((name) => {
+    switch (name) {
+      case "signed":
+        return signedCodec({ keys });
+      case "encrypted":
+        return encryptedCodec({ clock, randomBytes }, { keys, ttlMs: config.stickyTtlMs });
+      case "raw":
+        return rawCodec();
+      case "hash":
+        return hashCodec();
+      default:
+        return name satisfies never;
+    }
+  });
+  return new StickySession({
+    name: config.stickyCookie,
+    codec: codecList(codecs),
+    renews: true,
+    path: config.stickyPath,
+    secure: config.stickySecure,
+    httpOnly: config.stickyHttpOnly,
+    sameSite: config.stickySameSite,
+    ...(config.stickyDomain === "" ? {} : { domain: config.stickyDomain }),
+    ...(config.stickyMaxAgeMs === 0 ? {} : { maxAgeSeconds: Math.floor(config.stickyMaxAgeMs / 1000) }),
+  });
 }
 
 /** The time as IMF-fixdate, made once a second (RFC 9110 §5.6.7). */

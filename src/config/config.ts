@@ -31,6 +31,8 @@ export type KeyPart =
   | { readonly kind: "host" }
   | { readonly kind: "method" };
 
+export type StickyCodecName = "signed" | "encrypted" | "raw" | "hash";
+
 /** A complete, checked configuration. Times in milliseconds and sizes in bytes; 0 is "off" where the table of options says so. */
 export interface Config {
   readonly listeners: readonly ListenerConfig[];
@@ -49,6 +51,21 @@ export interface Config {
   readonly rebalance: boolean;
   readonly wrrMode: "smooth" | "interleaved";
   readonly slowStartMs: number;
+
+  /** Name of the cookie that keeps clients on their nodes; "" is off. */
+  readonly stickyCookie: string;
+  /** The first writes, all are accepted. */
+  readonly stickyCodecs: readonly StickyCodecName[];
+  readonly stickySecrets: readonly string[];
+  readonly stickyTtlMs: number;
+  /** 0: the cookie ends with the browser. */
+  readonly stickyMaxAgeMs: number;
+  readonly stickyPath: string;
+  /** "": the host that was asked and no other. */
+  readonly stickyDomain: string;
+  readonly stickySecure: boolean;
+  readonly stickyHttpOnly: boolean;
+  readonly stickySameSite: "strict" | "lax" | "none";
 
   /** How often the names of nodes are resolved again. */
   readonly resolveIntervalMs: number;

@@ -9,6 +9,7 @@ type OptionKind = "duration" | "size" | "count" | "number" | "switch" | "choice"
 export const GROUPS = [
   "Traffic",
   "Routing",
+  "Affinity",
   "Timeouts",
   "Health",
   "Retries",
@@ -127,6 +128,59 @@ export const OPTIONS = {
     default: "0",
     max: DAY_MS,
     help: "Time in which a node that has come back grows from a tenth of its share to all of it; 0 turns it off.",
+  },
+
+  "sticky-cookie": {
+    group: "Affinity",
+    kind: "text",
+    default: "",
+    help: "Keep each client on its node by a cookie of this name, whatever the policy says; a node that is dead or silent is left.",
+  },
+  "sticky-codec": {
+    group: "Affinity",
+    kind: "list",
+    default: "signed",
+    help: "What the cookie says: signed (an opaque name of the node and an HMAC), encrypted (AES-GCM), raw or hash (as oxy wrote them); of several the first is written and all are accepted.",
+  },
+  "sticky-secret": {
+    group: "Affinity",
+    kind: "list",
+    default: "",
+    isRepeatable: true,
+    help: "Keys of signed (16 bytes or more) and encrypted (16, 24 or 32 bytes) cookies: the first writes, all are accepted. Better set by the environment.",
+  },
+  "sticky-ttl": {
+    group: "Affinity",
+    kind: "duration",
+    default: "0",
+    help: "How long an encrypted cookie is honoured; 0 is for ever.",
+  },
+  "sticky-max-age": {
+    group: "Affinity",
+    kind: "duration",
+    default: "0",
+    help: "Max-Age of the cookie, in whole seconds; 0 lets it end with the browser.",
+  },
+  "sticky-path": { group: "Affinity", kind: "text", default: "/", help: "Path of the cookie." },
+  "sticky-domain": {
+    group: "Affinity",
+    kind: "text",
+    default: "",
+    help: "Domain of the cookie; by default the host that was asked and no other.",
+  },
+  "sticky-secure": { group: "Affinity", kind: "switch", default: "false", help: "Send the cookie over TLS only." },
+  "sticky-http-only": {
+    group: "Affinity",
+    kind: "switch",
+    default: "true",
+    help: "Keep the cookie out of reach for scripts.",
+  },
+  "sticky-same-site": {
+    group: "Affinity",
+    kind: "choice",
+    default: "lax",
+    choices: ["strict", "lax", "none"],
+    help: "SameSite of the cookie; none needs --sticky-secure.",
   },
 
   "connect-timeout": {

@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
 import { isPrime } from "../core/policies/maglev.js";
 import type { PolicyName } from "../core/policies/table.js";
-import type { Config, KeyPart, ListenAddress, ListenerConfig } from "./config.js";
-import { LISTEN_ADDRESS_SHAPE, parseListenAddress } from "./listen-address.js";
+import type { Config, KeyPart, ListenAddress, ListenerConfig, StickyCodecName } from "./config.js";
+import { isHostName, LISTEN_ADDRESS_SHAPE, parseListenAddress } from "./listen-address.js";
 import { parseNodes } from "./node-address.js";
 import { environmentName, OPTION_LIST, OPTIONS, type OptionName, type OptionSpec } from "./options.js";
 import { badOption, parseDuration, parseSize } from "./units.js";
@@ -37,12 +37,8 @@ export function resolveConfig({ options = {}, env = {} }: ConfigSources = {}): C
   const duration = (name: OptionName) => quantity(name, given(name), parseDuration, "a time such as 250ms, 5s or 1h");
   const size = (name: OptionName) => quantity(name, given(name), parseSize, "a size such as 500, 64KiB or 1MB");
   const count = (name: OptionName) => quantity(name, given(name), parseCount, "a whole number");
-  const choice = <Choice extends string>(name: OptionName, choices: readonly Choice[]) => {
-    const value = text(name);
-    const found = choices.find((candidate) => candidate === value);
-    if (found === undefined) throw badOption(given(name).source, `one of ${choices.join(", ")}`, value);
-    return found;
-  };
+  const choice = <Choice extends string>(name: OptionName, choices: readonly Choice[]) =>
+    readChoice(given(name), choices);
 
   const policy = choice("policy", OPTIONS.policy.choices);
   refuseIdleOptions(policy, given);
@@ -61,6 +57,8 @@ export function resolveConfig({ options = {}, env = {} }: ConfigSources = {}): C
     rebalance: readSwitch(given("rebalance")),
     wrrMode: choice("wrr-mode", OPTIONS["wrr-mode"].choices),
     slowStartMs: duration("slow-start"),
+
+    ...readSticky(given, duration("sticky-ttl"), duration("sticky-max-age")),
 
     resolveIntervalMs: duration("resolve-interval"),
     connectTimeoutMs: duration("connect-timeout"),
@@ -261,6 +259,66 @@ function refuseIdleOptions(policy: PolicyName, given: (name: OptionName) => Give
     if (readers.includes(policy) || single(option) === OPTIONS[name].default) continue;
     throw badOption(option.source, `left out unless the policy is ${readers.join(" or ")}`, single(option));
   }
+}
+
+const STICKY_CODECS: readonly StickyCodecName[] = ["signed", "encrypted", "raw", "hash"];
+
+/** Everything about the cookie; a secret is never repeated in an error. */
+function readSticky(given: (name: OptionName) => Given, stickyTtlMs: number, stickyMaxAgeMs: number) {
+  const cookie = given("sticky-cookie");
+  const stickyCookie = single(cookie);
+  if (stickyCookie !== "" && !TOKEN.test(stickyCookie)) throw badOption(cookie.source, "a token", stickyCookie);
+  const codecs = given("sticky-codec");
+  const stickyCodecs = listItems(codecs).map((item) => {
+    const codec = STICKY_CODECS.find((name) => name === item);
+    if (codec === undefined) throw badOption(codecs.source, `one or more of ${STICKY_CODECS.join(", ")}`, item);
+    return codec;
+  });
+  if (stickyCodecs.length === 0) throw badOption(codecs.source, `one or more of ${STICKY_CODECS.join(", ")}`, "");
+  const stickySecrets = listItems(given("sticky-secret"));
+  const { source } = given("sticky-secret");
+  const isEncrypted = stickyCodecs.includes("encrypted");
+  if (stickyCookie === "" && stickySecrets.length > 0)
+    throw badOption(source, "left out without --sticky-cookie", "one");
+  if (stickyCookie !== "" && stickySecrets.length === 0 && (isEncrypted || stickyCodecs.includes("signed"))) {
+    throw badOption(source, "given for signed and encrypted cookies", "");
+  }
+  for (const bytes of stickySecrets.map((secret) => Buffer.byteLength(secret))) {
+    if (bytes < 16) throw badOption(source, "keys of 16 bytes or more", `one of ${bytes}`);
+    if (isEncrypted && ![16, 24, 32].includes(bytes)) {
+      throw badOption(source, "keys of 16, 24 or 32 bytes for encrypted cookies", `one of ${bytes}`);
+    }
+  }
+  const stickySecure = readSwitch(given("sticky-secure"));
+  const sameSite = given("sticky-same-site");
+  if (single(sameSite) === "none" && !stickySecure) {
+    throw badOption(sameSite.source, "strict or lax without --sticky-secure", "none");
+  }
+  const path = given("sticky-path");
+  if (!/^\/[ -:<-~]*$/.test(single(path))) throw badOption(path.source, "a path without a semicolon", single(path));
+  const domain = given("sticky-domain");
+  if (single(domain) !== "" && !isHostName(single(domain).replace(/^\./, ""))) {
+    throw badOption(domain.source, "a host name", single(domain));
+  }
+  return {
+    stickyCookie,
+    stickyCodecs,
+    stickySecrets,
+    stickyTtlMs,
+    stickyMaxAgeMs,
+    stickyPath: single(path),
+    stickyDomain: single(domain),
+    stickySecure,
+    stickyHttpOnly: readSwitch(given("sticky-http-only")),
+    stickySameSite: readChoice(sameSite, OPTIONS["sticky-same-site"].choices),
+  };
+}
+
+function readChoice<Choice extends string>(given: Given, choices: readonly Choice[]): Choice {
+  const value = single(given);
+  const found = choices.find((candidate) => candidate === value);
+  if (found === undefined) throw badOption(given.source, `one of ${choices.join(", ")}`, value);
+  return found;
 }
 
 function readTableSize(given: Given, size: number): number {

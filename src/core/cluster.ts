@@ -8,6 +8,8 @@ import { SlowStart, type SlowStartDependencies } from "./slow-start.js";
 
 export interface ClusterDependencies extends SlowStartDependencies {
   readonly policy: Policy;
+  /** The node that the client should stay on, if it may; asked before the policy, for each attempt. */
+  readonly affinity?: (exchange: Exchange, members: readonly Node[]) => Node | undefined;
 }
 
 export interface ClusterOptions {
@@ -39,7 +41,7 @@ const HELD_BACK_MAX = 8;
 
 /** A cluster whose nodes are given to it. Those of the start are warm. */
 export function staticCluster(
-  { policy, ...chance }: ClusterDependencies,
+  { policy, affinity, ...chance }: ClusterDependencies,
   { nodeConnectionsMax, slowStartMs }: ClusterOptions,
   nodes: readonly Node[],
 ): Cluster {
@@ -76,7 +78,14 @@ export function staticCluster(
     },
     observesLatency: policy.observe !== undefined,
     acquire(exchange) {
-      let node = policy.pick(exchange, isEligible);
+      let node = affinity?.(exchange, members);
+      if (node !== undefined && node.inFlight < nodeConnectionsMax) {
+        node.inFlight++;
+        policy.noteLoad?.(node);
+        exchange.refusal = "none";
+        return node;
+      }
+      node = policy.pick(exchange, isEligible);
       if (node === undefined) {
         // A suspect node may be slow rather than gone: better than nobody.
         node = policy.pick(exchange, isActive);

@@ -11,6 +11,8 @@ export interface Exchange {
   readonly tried: NodeSet;
   /** Set by `Cluster.acquire` when it returns no node. */
   refusal: Refusal;
+  /** Values of the Cookie fields, joined by `; `, where affinity asks for them. */
+  readonly cookieHeader?: string | undefined;
   /** The key itself, made on demand for logs and for policies that need it. */
   key(): string;
 }

@@ -3,7 +3,7 @@ import { CR, copyBytes, equalsIgnoreCase, LF, writeLatin1 } from "./chars.js";
 import { Field } from "./fields.js";
 import type { ResponseHead } from "./response-head.js";
 
-/** Upper bound of what `composeResponse` adds to a head, in bytes. */
+/** Upper bound of what `composeResponse` adds to a head besides the value of a cookie, in bytes. */
 export const RESPONSE_ADDED_BYTES_MAX = 256;
 
 export interface ResponseEdits {
@@ -15,6 +15,8 @@ export interface ResponseEdits {
   connection: string;
   /** Token that the client is switched to, with connection "Upgrade". */
   upgradeToken: string;
+  /** Value of one more Set-Cookie field, or "". */
+  setCookie: string;
 }
 
 /** Writes the head that goes to the client into `out` at `position` and returns the position behind it. */
@@ -47,6 +49,7 @@ export function composeResponse(
     if (head.lengthNeedsRewrite) at += writeLatin1(out, `Content-Length: ${head.contentLength}\r\n`, at);
   }
   if (edits.addsChunked) at += writeLatin1(out, "Transfer-Encoding: chunked\r\n", at);
+  if (edits.setCookie !== "") at += writeLatin1(out, `Set-Cookie: ${edits.setCookie}\r\n`, at);
   if (edits.upgradeToken !== "") at += writeLatin1(out, `Upgrade: ${edits.upgradeToken}\r\n`, at);
   if (edits.connection === "close") at += writeLatin1(out, "Connection: close\r\n", at);
   else if (edits.connection !== "") at += writeLatin1(out, `Connection: ${edits.connection}\r\n`, at);

@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.js";
+import type { StickySession } from "../core/affinity/sticky-session.js";
 import type { Clock } from "../core/clock.js";
 import type { Cluster } from "../core/cluster.js";
 import type { Counters } from "../core/counters.js";
@@ -19,6 +20,8 @@ export interface ProxyContext {
   readonly counters: Counters;
   readonly log: Log;
   readonly cluster: Cluster;
+  /** Keeps clients on their nodes by a cookie; undefined where that is off. */
+  readonly sticky: StickySession | undefined;
   readonly deadHosts: DeadHosts;
   readonly retryBudget: RetryBudget;
   readonly dial: Dial;

@@ -17,7 +17,7 @@ import { outBuffer } from "./buffers.js";
 import type { ProxyContext } from "./context.js";
 import type { Caller, FallbackRoundTripper } from "./fallback-round-tripper.js";
 import { HeldRequest } from "./held-request.js";
-import { readKey, readKeyHash } from "./key.js";
+import { readCookies, readKey, readKeyHash } from "./key.js";
 import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
 
 import { type RelayClient, type RelayedExchange, ResponseRelay } from "./response-relay.js";
@@ -64,6 +64,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   keyHash = 0;
   #keyText = "";
   refusal: Refusal = "none";
+  cookieHeader: string | undefined;
   dialDeadlineMs = 0;
   needsFreshConnection = false;
   cancelSearch: (() => void) | undefined;
@@ -159,6 +160,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       this.fail("ERR_NO_KEY");
       return headEnd;
     }
+    if (this.#context.sticky !== undefined) this.cookieHeader = readCookies(head, buffer);
     this.upgradeToken =
       head.wantsUpgrade && head.framing === Framing.NONE ? allowedUpgrade(head, buffer, config.upgradeTokens) : "";
     if (this.upgradeToken !== "" && !client.canOpenTunnel()) {
@@ -386,6 +388,14 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
 
   get awaitsContinue(): boolean {
     return this.#continue === Continue.AWAITED;
+  }
+
+  newCookie(): string {
+    const { sticky, cluster } = this.#context;
+    if (sticky === undefined || this.connection === undefined) return "";
+    return (
+      sticky.setCookie({ cookieHeader: this.cookieHeader, members: cluster.nodes }, this.connection.pool.node) ?? ""
+    );
   }
 
   /** The final head is in: from here on nothing is repeated. */

@@ -23,6 +23,8 @@ export interface RelayedExchange {
   readonly awaitsContinue: boolean;
   /** Undefined once the exchange is over or has gone elsewhere. */
   readonly connection: NodeConnection | undefined;
+  /** Value of the Set-Cookie field by which the client comes back to the node that answers, or "". */
+  newCookie(): string;
   continueBody(): void;
   onResponseBegins(): void;
   onProgress(): void;
@@ -70,7 +72,13 @@ export class ResponseRelay {
   readonly #client: RelayClient;
   readonly #head: ResponseHead;
   readonly #body: BodyFramer;
-  readonly #edits: ResponseEdits = { addsChunked: false, dropsChunked: false, connection: "", upgradeToken: "" };
+  readonly #edits: ResponseEdits = {
+    addsChunked: false,
+    dropsChunked: false,
+    connection: "",
+    upgradeToken: "",
+    setCookie: "",
+  };
   #partial: Buffer | undefined;
   #interims = 0;
   #closesClient = false;
@@ -157,6 +165,7 @@ export class ResponseRelay {
     edits.dropsChunked = false;
     edits.connection = "";
     edits.upgradeToken = "";
+    edits.setCookie = "";
     const out = outBuffer(this.#head.end - this.#head.start + RESPONSE_ADDED_BYTES_MAX);
     counters.responses1xx++;
     this.#client.write(out, 0, composeResponse(this.#head, buffer, out, 0, edits));
@@ -181,7 +190,8 @@ export class ResponseRelay {
     edits.dropsChunked = false;
     edits.connection = "Upgrade";
     edits.upgradeToken = buffer.toString("latin1", head.upgradeStart, head.upgradeEnd);
-    const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX);
+    edits.setCookie = this.#exchange.newCookie();
+    const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX + edits.setCookie.length);
     this.status = 101;
     this.#client.context.counters.responses1xx++;
     const rest = head.end;
@@ -206,6 +216,7 @@ export class ResponseRelay {
     edits.addsChunked = isUntilClose && !isOld;
     edits.dropsChunked = isOld;
     edits.upgradeToken = "";
+    edits.setCookie = exchange.newCookie();
     this.#closesClient =
       !exchange.isPersistent ||
       !exchange.isRequestComplete ||
@@ -216,9 +227,12 @@ export class ResponseRelay {
     exchange.onResponseBegins();
 
     // Nothing to change: head and body leave from where they were read, without a copy.
-    const isUntouched = head.isPlain && !isOld && !edits.addsChunked && edits.connection === "";
+    const isUntouched =
+      head.isPlain && !isOld && !edits.addsChunked && edits.connection === "" && edits.setCookie === "";
     const bodyStart = head.end;
-    const out = isUntouched ? buffer : outBuffer(bodyStart - head.start + RESPONSE_ADDED_BYTES_MAX + JOIN_BYTES_MAX);
+    const out = isUntouched
+      ? buffer
+      : outBuffer(bodyStart - head.start + RESPONSE_ADDED_BYTES_MAX + edits.setCookie.length + JOIN_BYTES_MAX);
     const outStart = isUntouched ? head.start : 0;
     const outEnd = isUntouched ? bodyStart : composeResponse(head, buffer, out, 0, edits);
     if (bodyStart === end || this.#body.isDone) {

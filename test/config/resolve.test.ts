@@ -23,6 +23,16 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   spread: ["3", "spread", 3],
   "maglev-table-size": ["251", "maglevTableSize", 251],
   rebalance: ["true", "rebalance", true],
+  "sticky-cookie": ["fnlb", "stickyCookie", "fnlb"],
+  "sticky-codec": ["raw, hash", "stickyCodecs", ["raw", "hash"]],
+  "sticky-secret": ["0123456789abcdef", "stickySecrets", ["0123456789abcdef"]],
+  "sticky-ttl": ["1h", "stickyTtlMs", 3_600_000],
+  "sticky-max-age": ["1d", "stickyMaxAgeMs", 86_400_000],
+  "sticky-path": ["/app", "stickyPath", "/app"],
+  "sticky-domain": ["example.com", "stickyDomain", "example.com"],
+  "sticky-secure": ["true", "stickySecure", true],
+  "sticky-http-only": ["false", "stickyHttpOnly", false],
+  "sticky-same-site": ["strict", "stickySameSite", "strict"],
   "wrr-mode": ["interleaved", "wrrMode", "interleaved"],
   "slow-start": ["30s", "slowStartMs", 30_000],
   "connect-timeout": ["3s", "connectTimeoutMs", 3000],
@@ -64,11 +74,13 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   "log-level": ["debug", "logLevel", "debug"],
 };
 
-/** The policy that an option needs, where that is not the default one. */
-const POLICY_FOR: Readonly<Partial<Record<OptionName, Config["policy"]>>> = {
-  "maglev-table-size": "maglev",
-  "wrr-mode": "weighted-round-robin",
-  rebalance: "weighted-round-robin",
+/** What an option needs beside it to be accepted. */
+const NEEDED: Readonly<Partial<Record<OptionName, Partial<Record<OptionName, string>>>>> = {
+  "maglev-table-size": { policy: "maglev" },
+  "wrr-mode": { policy: "weighted-round-robin" },
+  rebalance: { policy: "weighted-round-robin" },
+  "sticky-cookie": { "sticky-codec": "raw" },
+  "sticky-secret": { "sticky-cookie": "fnlb" },
 };
 
 function refusal(options: Partial<Record<OptionName, OptionValue>>, env: Record<string, string> = {}): string {
@@ -95,19 +107,24 @@ describe("the table of options", () => {
   });
 
   it("reaches every field of the config, each by one option, both as a flag and from the environment", () => {
-    const defaults = resolveConfig();
     const reached = new Map<string, string[]>();
     for (const [name] of OPTION_LIST) {
       const [text, field, value] = OTHER_VALUES[name];
-      const policy = POLICY_FOR[name] ?? "ring-hash";
-      for (const config of [
-        resolveConfig({ options: { policy, [name]: text } }),
-        resolveConfig({ env: { FNLB_POLICY: policy, [environmentName(name)]: text } }),
-      ]) {
-        assert.deepEqual(config, { ...defaults, policy, [field]: value }, name);
+      const needed = NEEDED[name] ?? {};
+      const env = Object.fromEntries(
+        Object.entries({ ...needed, [name]: text }).map(([other, given]) => [
+          environmentName(other as OptionName),
+          given,
+        ]),
+      );
+      for (const config of [resolveConfig({ options: { ...needed, [name]: text } }), resolveConfig({ env })]) {
+        const others = Object.keys(needed).map((other) => OTHER_VALUES[other as OptionName][1]);
+        const kept = Object.fromEntries(others.map((other) => [other, config[other]]));
+        assert.deepEqual(config, { ...resolveConfig(), ...kept, [field]: value }, name);
       }
       reached.set(field, [...(reached.get(field) ?? []), name]);
     }
+    const defaults = resolveConfig();
     assert.deepEqual([...reached.keys()].sort(), Object.keys(defaults).sort());
     for (const [field, names] of reached)
       assert.equal(names.length, field === "listeners" ? 2 : 1, `${field} is reached by ${names.join(", ")}`);
@@ -183,12 +200,12 @@ describe("resolving a config", () => {
   it("holds every number within its bounds", () => {
     for (const [name, { kind, min = 0, max }] of OPTION_LIST as [OptionName, (typeof OPTION_LIST)[number][1]][]) {
       if (!["duration", "size", "count"].includes(kind)) continue;
-      const policy = POLICY_FOR[name] ?? "ring-hash";
-      resolveConfig({ options: { policy, [name]: min } });
-      if (min > 0) assert.match(refusal({ policy, [name]: min - 1 }), /at least/, name);
+      const needed = NEEDED[name] ?? {};
+      resolveConfig({ options: { ...needed, [name]: min } });
+      if (min > 0) assert.match(refusal({ ...needed, [name]: min - 1 }), /at least/, name);
       if (max === undefined) continue;
-      resolveConfig({ options: { policy, [name]: max } });
-      assert.match(refusal({ policy, [name]: max + 1 }), /at most/, name);
+      resolveConfig({ options: { ...needed, [name]: max } });
+      assert.match(refusal({ ...needed, [name]: max + 1 }), /at most/, name);
     }
   });
 
@@ -285,6 +302,23 @@ describe("resolving a config", () => {
       assert.match(refusal({ policy }, { [environmentName(name)]: text }), /^environment variable FNLB_/);
     }
     assert.equal(resolveConfig({ options: { policy: "random", spread: 1 } }).policy, "random");
+  });
+
+  it("refuses cookies that could not be written, and never repeats a secret", () => {
+    const secret = "a secret of 17 by";
+    for (const options of [
+      { "sticky-cookie": "fnlb" },
+      { "sticky-secret": secret },
+      { "sticky-cookie": "fnlb", "sticky-secret": secret, "sticky-codec": "encrypted" },
+      { "sticky-cookie": "fnlb", "sticky-secret": secret.slice(2) },
+      { "sticky-cookie": "a b", "sticky-codec": "raw" },
+      { "sticky-codec": "raw,plain" },
+      { "sticky-domain": "a;b" },
+      { "sticky-path": "app" },
+      { "sticky-same-site": "none" },
+    ]) {
+      assert.doesNotMatch(refusal(options), /a secret|secret of/, JSON.stringify(options));
+    }
   });
 
   it("refuses a table size that is no prime", () => {

@@ -208,6 +208,7 @@ function composedResponse(head: ResponseHead, buffer: Buffer): Buffer {
     dropsChunked: false,
     connection: "",
     upgradeToken: "",
+    setCookie: "",
   });
   assert.ok(length <= out.length - 64, "never longer than announced");
   return out.subarray(0, length);
