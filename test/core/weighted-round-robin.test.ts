@@ -112,6 +112,17 @@ for (const mode of MODES) {
       }
     });
 
+    it("O5: keeps its place through an update that follows a pick in vain", () => {
+      const policy = turnsOf(mode, named(1, 2));
+      const plain = turnsOf(mode, named(1, 2));
+      for (const each of [policy, plain]) {
+        next(each, 1);
+        next(each, 1, () => false);
+      }
+      policy.update(named(1, 2));
+      assert.equal(next(policy, 6), next(plain, 6));
+    });
+
     it("O5: does not favour the head of the list when updates come all the time", () => {
       const policy = turnsOf(mode, named(1, 1, 1));
       const counts = new Map<string, number>();

@@ -29,7 +29,7 @@ export class InterleavedTurns implements Policy {
   #nextWeight = 0;
   /** The next turn in `#listed`. */
   #at = 0;
-  /** Position of the member that had the latest turn. */
+  /** Position of the member that had the latest turn at this level, -1 before the first one. */
   #latest = -1;
 
   update(nodes: readonly Node[]): void {
@@ -88,6 +88,7 @@ export class InterleavedTurns implements Policy {
     if (level > this.#level || level <= this.#nextWeight) this.#list(level);
     this.#level = level;
     this.#at = 0;
+    this.#latest = -1;
   }
 
   #list(level: number): void {
