@@ -53,6 +53,9 @@ class FlatRing implements RingHash {
   #members: readonly Node[] = [];
   /** The nodes with points, by id, and to which of them each point belongs. */
   #circle = new Circle([], new Uint32Array(0));
+  /** What the circle has, one step nearer: nearly every pick needs no more. */
+  #nodes: readonly Node[] = [];
+  #owners: Uint32Array = new Uint32Array(0);
   /** Ids and weights that the points were made of. */
   #placement = "";
   /** Points, ascending. */
@@ -72,7 +75,7 @@ class FlatRing implements RingHash {
     const placement = JSON.stringify(weighted.map(({ id, weight }) => [id, weight]));
     if (placement === this.#placement) {
       // A reload that says the same must not stop the process for a thousand nodes' points.
-      this.#circle = new Circle(weighted, this.#circle.owners);
+      this.#join(weighted, this.#circle.owners);
       return;
     }
     this.#placement = placement;
@@ -81,11 +84,10 @@ class FlatRing implements RingHash {
 
   pick(exchange: Exchange, eligible: Eligible): Node | undefined {
     if (this.#points.length === 0) return undefined;
-    const circle = this.#circle;
     const point = this.#find(exchange.keyHash);
-    const home = circle.nodes[circle.owners[point]];
+    const home = this.#nodes[this.#owners[point]];
     if (home.inFlight < FREE_IN_FLIGHT && eligible(home, exchange)) return home;
-    return pickInOrder(circle.from(point), this.#members, exchange, eligible, this.#options);
+    return pickInOrder(this.#circle.from(point), this.#members, exchange, eligible, this.#options);
   }
 
   order(keyHash: number): Node[] {
@@ -106,10 +108,16 @@ class FlatRing implements RingHash {
     return position === points.length ? 0 : position;
   }
 
+  #join(nodes: readonly Node[], owners: Uint32Array): void {
+    this.#circle = new Circle(nodes, owners);
+    this.#nodes = nodes;
+    this.#owners = owners;
+  }
+
   #flatten(nodes: readonly Node[], points: HashRing["ring"]): void {
     const positions = new Map(nodes.map((node, position) => [NAME_MARK + node.id, position]));
     this.#points = Uint32Array.from(points, (point) => point.value);
-    this.#circle = new Circle(
+    this.#join(
       nodes,
       Uint32Array.from(points, (point) => positions.get(point.server)!),
     );
