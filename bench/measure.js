@@ -21,15 +21,20 @@ export function memoryMb(pid) {
 /**
  * Loads `port` and resolves to requests per second, latencies in milliseconds, errors, and what process `pid`
  * (undefined: none is watched) used of its CPU: microseconds a request, and the share of the time. Where that share
- * is well below one, something else held the proxy up.
+ * is well below one, something else held the proxy up. `onBegin` is called as the warm-up ends.
  */
-export function measure({ load, port, kind, connections, warmupMs, measureMs, pid }) {
+export function measure({ load, port, kind, connections, warmupMs, measureMs, pid, onBegin }) {
   const command = [load, String(port), kind, String(connections), String(warmupMs), String(measureMs)];
   const child = start(LOAD_CPU, command, { stdio: ["ignore", "pipe", "inherit"] });
   let before = 0;
   let output = "";
+  let hasBegun = false;
   child.stdout.on("data", (chunk) => {
     output += chunk;
+    if (!hasBegun && output.startsWith("measuring")) {
+      hasBegun = true;
+      onBegin?.();
+    }
     if (before === 0 && pid !== undefined && output.startsWith("measuring")) before = cpuUs(pid);
   });
   return new Promise((resolve, reject) => {
@@ -39,7 +44,7 @@ export function measure({ load, port, kind, connections, warmupMs, measureMs, pi
         return;
       }
       const used = pid === undefined ? 0 : cpuUs(pid) - before;
-      const { requests, errors, seconds, p50, p99 } = JSON.parse(output.trim().split("\n").at(-1));
+      const { requests, errors, seconds, p50, p99, stuck } = JSON.parse(output.trim().split("\n").at(-1));
       resolve({
         rate: requests / seconds,
         cpuUs: used / requests,
@@ -47,6 +52,7 @@ export function measure({ load, port, kind, connections, warmupMs, measureMs, pi
         p50Ms: p50 / 1000,
         p99Ms: p99 / 1000,
         errors,
+        stuck,
       });
     });
   });

@@ -1,5 +1,5 @@
 // The nodes of the benchmark: one epoll loop that listens on several ports of the loopback and answers at once.
-//   origin PORTS            prints the ports it listens on, one a line, then serves until it is killed
+//   origin PORTS [PORT]     prints the ports it listens on, one a line, then serves until it is killed; PORT: the one
 // GET /BYTES/anything answers that many bytes of the pattern; POST requires 1,024 bytes of the pattern and answers 2.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -76,6 +76,9 @@ int main(int argc, char **argv) {
     socklen_t size = sizeof address;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     c->is_listener = 1;
+    int on = 1;
+    setsockopt(c->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (argc > 2) address.sin_port = htons(atoi(argv[2]));
     if (bind(c->fd, (struct sockaddr *)&address, size) || listen(c->fd, 4096)) { perror("origin"); return 1; }
     getsockname(c->fd, (struct sockaddr *)&address, &size);
     printf("%d\n", ntohs(address.sin_port));

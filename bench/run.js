@@ -1,10 +1,11 @@
 // `npm run bench [-- --rounds 5 --seconds 1.5 --peers fnlb,nginx --workloads 16,post --write]`
-import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { compile } from "./compile.js";
 import { measure, memoryMb } from "./measure.js";
 import { PEERS } from "./peers.js";
 import { CAN_PIN, endAll, LOAD_CPU, start } from "./processes.js";
@@ -33,7 +34,6 @@ const { values: options } = parseArgs({
 });
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const built = join(root, ".bench");
 const folder = mkdtempSync(join(tmpdir(), "fnlb-bench-"));
 
 function cleanUp() {
@@ -45,12 +45,6 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
     cleanUp();
     process.exit(1);
   });
-}
-
-function compile(name) {
-  mkdirSync(built, { recursive: true });
-  execFileSync("cc", ["-O2", "-o", join(built, name), join(root, "bench", `${name}.c`)], { stdio: "inherit" });
-  return join(built, name);
 }
 
 async function startNodes() {
