@@ -68,7 +68,7 @@ const QUESTION = Buffer.from("OPTIONS * HTTP/1.1\r\nHost: fnlb\r\nConnection: cl
 const STATUS_LINE = /^HTTP\/1\.\d [1-5]\d\d/;
 const STATUS_LINE_BYTES = 12;
 
-/** `OPTIONS *`: any status line, whatever its status, is an answer. A node that cannot be dialled gives none. */
+/** `OPTIONS *`: every status line, whatever its status, is an answer. A node that cannot be dialled gives none. */
 export function askOptions({ clock, dial, targetsOf, onAsk }: AskDependencies, timeoutMs: number): Ask {
   return async (node, signal) => {
     const [target] = targetsOf(node);
