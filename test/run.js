@@ -21,6 +21,7 @@ const runner = spawn(
     "--test",
     "--test-concurrency=2",
     "--enable-source-maps",
+    "--import=./build/test/support/property-seed.js",
     "--test-reporter=spec",
     "--test-reporter-destination=stdout",
     ...files,

@@ -1,5 +1,5 @@
 import { createPolicy, POLICIES, type PolicyName, type PolicyOptions } from "../../src/core/policies/table.js";
-import { seeded } from "./small-cluster.js";
+import { seeded } from "../support/seeded-random.js";
 
 export const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { p2cEwma } from "../../src/core/policies/p2c-ewma.js";
 import { Outcome } from "../../src/core/policies/policy.js";
-import { addresses, exchangeOf, nodesOf, seeded, untried } from "./small-cluster.js";
+import { seeded } from "../support/seeded-random.js";
+import { addresses, exchangeOf, nodesOf, untried } from "./small-cluster.js";
 
 const ANYBODY = () => true;
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Node } from "../../src/core/node.js";
 import { randomChoice } from "../../src/core/policies/random.js";
-import { addresses, exchangeOf, nodesOf, seeded, untried } from "./small-cluster.js";
+import { seeded } from "../support/seeded-random.js";
+import { addresses, exchangeOf, nodesOf, untried } from "./small-cluster.js";
 
 const PICKS = 60_000;
 

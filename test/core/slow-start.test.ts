@@ -3,8 +3,9 @@ import { describe, it } from "node:test";
 import { staticCluster } from "../../src/core/cluster.js";
 import { Outcome } from "../../src/core/policies/policy.js";
 import type { PolicyName } from "../../src/core/policies/table.js";
+import { seeded } from "../support/seeded-random.js";
 import { BY_KEY, POLICY_NAMES, policyNamed } from "./every-policy.js";
-import { addresses, exchangeOf, nodesOf, seeded } from "./small-cluster.js";
+import { addresses, exchangeOf, nodesOf } from "./small-cluster.js";
 
 const SLOW_START_MS = 10_000;
 

@@ -29,14 +29,3 @@ export function untried(node: Node, exchange: Exchange): boolean {
 export function paths(count: number): string[] {
   return Array.from({ length: count }, (_, n) => `/f/${n}`);
 }
-
-/** Chance that is the same in every run (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { describe, it, type TestContext } from "node:test";
 import { startBalancer } from "../support/balancer.js";
+import { seeded } from "../support/seeded-random.js";
 
 const SEED = 20_240_229;
 const CONNECTIONS = 8;
@@ -13,21 +14,10 @@ const MEBIBYTE = 1024 * 1024;
 /** Two read buffers for each direction of each connection are 3 MiB; the rest is the runtime's and the test's own. */
 const GROWTH_BYTES_MAX = 150 * MEBIBYTE;
 
-/** Numbers in [0, 1) that are the same at every run. @see mulberry32 */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Bytes of which no two stretches are alike: a stretch of another connection or another time shows. */
 const SOURCE = Buffer.alloc(8 * MEBIBYTE);
 {
-  const random = randomFrom(SEED);
+  const random = seeded(SEED);
   for (let at = 0; at < SOURCE.length; at += 4) SOURCE.writeUInt32LE(Math.floor(random() * 2 ** 32), at);
 }
 
@@ -128,7 +118,7 @@ for (const sockets of ["fast", "plain"]) {
   describe(`slow readers and large bodies on ${sockets} sockets`, () => {
     it("get every byte of their own and none of another's, in bounded memory", async (t) => {
       const seen: boolean[] = [];
-      const nodes = await Promise.all([1, 2].map((seed) => startSlowNode(t, randomFrom(seed), seen)));
+      const nodes = await Promise.all([1, 2].map((seed) => startSlowNode(t, seeded(seed), seen)));
       const { port, balancer } = await startBalancer(t, { nodes }, { sockets });
       let peakBytes = 0;
       const before = process.memoryUsage.rss();
@@ -138,7 +128,7 @@ for (const sockets of ["fast", "plain"]) {
       t.after(() => clearInterval(watch));
       await Promise.all(
         Array.from({ length: CONNECTIONS }, async (_, connection) => {
-          const random = randomFrom(SEED + connection);
+          const random = seeded(SEED + connection);
           const agent = new Agent({ keepAlive: true, maxSockets: 1 });
           t.after(() => agent.destroy());
           for (let number = 0; number < EXCHANGES; number++) {

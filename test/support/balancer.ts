@@ -4,6 +4,7 @@ import { type Balancer, type BalancerDependencies, createBalancer } from "../../
 import type { Config, ListenerConfig, NodeConfig } from "../../src/config/config.js";
 import type { LogFields } from "../../src/core/log.js";
 import { ByteLog } from "./byte-log.js";
+import { seeded } from "./seeded-random.js";
 
 /** The defaults of the program, written out: what a test does not name is what users get. */
 export const DEFAULTS: Config = {
@@ -91,8 +92,11 @@ export type TestConfig = Partial<Omit<Config, "nodes" | "listeners">> & {
   readonly listeners?: readonly ListenerConfig[];
 };
 
+/** Balancers of one test file; each has chance of its own, and so a name of its own in Via. */
+let started = 0;
+
 /**
- * Starts a balancer on a free port. When the test is over it is closed, and must then have given back everything:
+ * Starts a balancer on a free port. Its chance is the same in every run. When the test is over it is closed, and must then have given back everything:
  * no exchange, tunnel, connection, lease on a node or armed timeout may be left.
  */
 export async function startBalancer(
@@ -113,7 +117,7 @@ export async function startBalancer(
     ...config,
     nodes: config.nodes.map((node) => (typeof node === "number" ? localNode(node) : node)),
   };
-  const balancer = createBalancer(complete, { log, ...dependencies });
+  const balancer = createBalancer(complete, { log, random: seeded(++started), ...dependencies });
   t.after(async () => {
     await balancer.close();
     const { connections, exchanges, tunnels, timers, nodes } = balancer.snapshot();

@@ -6,17 +6,7 @@ import type { RebalanceOptions } from "../../src/core/rebalance.js";
 import { Rebalancer } from "../../src/core/rebalancer.js";
 import { exchangeOf, nodesOf } from "../core/small-cluster.js";
 import { FakeClock } from "./fake-clock.js";
-
-/** Numbers in [0, 1) that are the same at every run. @see mulberry32 */
-export function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { seeded } from "./seeded-random.js";
 
 /** A weighted policy with nothing to it but shares: each eligible node by chance and weight. */
 export class WeightedChance implements Policy {
@@ -24,7 +14,7 @@ export class WeightedChance implements Policy {
   nodes: readonly Node[] = [];
   updates = 0;
 
-  constructor(random: () => number = seededRandom(1)) {
+  constructor(random: () => number = seeded(1)) {
     this.#random = random;
   }
 
@@ -73,7 +63,7 @@ export class SimulatedTraffic {
   readonly #requestsPerSecond: number;
 
   constructor({ requestsPerSecond, nodes, rebalance, seed = 7 }: TrafficOptions) {
-    this.#random = seededRandom(seed);
+    this.#random = seeded(seed);
     this.#requestsPerSecond = requestsPerSecond;
     this.behaviours = [...nodes];
     this.nodes = nodesOf(nodes.map((_, index) => `n${index}:80`));
