@@ -1,6 +1,7 @@
 // Writes docs/options.md from the table of options: `npm run docs`. With `--check` it only compares.
 import { readFileSync, writeFileSync } from "node:fs";
-import { environmentName, GROUPS, OPTION_LIST } from "../dist/config/options.js";
+import { GROUPS } from "../dist/config/option-row.js";
+import { environmentName, OPTION_LIST } from "../dist/config/options.js";
 
 const file = new URL("options.md", import.meta.url);
 

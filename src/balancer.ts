@@ -1,37 +1,24 @@
-import { randomBytes, randomUUID } from "node:crypto";
-import { BlockList, isIP } from "node:net";
-import type { Config } from "./config/config.js";
-import { codecList } from "./core/affinity/codec-list.js";
-import { encryptedCodec } from "./core/affinity/encrypted-codec.js";
-import { hashCodec } from "./core/affinity/hash-codec.js";
-import { rawCodec } from "./core/affinity/raw-codec.js";
-import { signedCodec } from "./core/affinity/signed-codec.js";
-import { StickySession } from "./core/affinity/sticky-session.js";
+import { randomUUID } from "node:crypto";
+import { httpDate } from "./assembly/http-date.js";
+import { routingOf } from "./assembly/routing.js";
+import { proveCluster, RunningCluster } from "./assembly/running-cluster.js";
+import { trustOf } from "./assembly/trust.js";
+import type { ClusterConfig, Config, ListenerConfig } from "./config/config.js";
+import { listenName } from "./config/listen-address.js";
 import { type Clock, sleep } from "./core/clock.js";
-import { staticCluster } from "./core/cluster.js";
 import { Counters } from "./core/counters.js";
-import { DeadHosts } from "./core/dead-hosts.js";
-import type { Exchange } from "./core/exchange.js";
 import type { Log } from "./core/log.js";
-import { createNode, type Node, type NodeMode } from "./core/node.js";
-import { createPolicy } from "./core/policies/table.js";
-import { Rebalancer } from "./core/rebalancer.js";
-import { RetryBudget } from "./core/retry.js";
+import type { NodeMode } from "./core/node.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
-import { tcpPing } from "./health/ping.js";
-import { runPingLoop } from "./health/ping-loop.js";
-import { askOptions, runSilenceWatch } from "./health/silence-watch.js";
 import { AccessLog } from "./proxy/access-log.js";
 import type { ProxyContext } from "./proxy/context.js";
-import { FallbackRoundTripper } from "./proxy/fallback-round-tripper.js";
 import { Front } from "./proxy/front.js";
-import { NodePool } from "./proxy/node-pool.js";
-import { AddressBook, type Resolve, systemResolve } from "./system/address-book.js";
+import { type Resolve, systemResolve } from "./system/address-book.js";
 import { systemClock } from "./system/clock.js";
 import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
 import { LineFile } from "./system/line-file.js";
-import { type BoundListener, openSockets } from "./system/sockets.js";
+import { type BoundListener, openSockets, type Sockets } from "./system/sockets.js";
 
 export interface BalancerDependencies {
   /** Where events go. */
@@ -52,6 +39,8 @@ export interface DrainResult {
 }
 
 export interface NodeSnapshot {
+  /** Name of its cluster. */
+  readonly cluster: string;
   readonly id: string;
   readonly alive: boolean;
   readonly suspect: boolean;
@@ -72,6 +61,7 @@ export interface BalancerSnapshot {
   readonly tunnels: number;
   /** Timeouts that are armed on the data path. */
   readonly timers: number;
+  /** Of all clusters, in the order of the config. */
   readonly nodes: readonly NodeSnapshot[];
   readonly counters: Readonly<Counters>;
 }
@@ -80,6 +70,12 @@ export interface BalancerSnapshot {
 export interface Balancer {
   /** Opens every listener and resolves to their bound addresses (`127.0.0.1:41234`, `[::1]:8081`, `unix:/path`), in order. */
   listen(): Promise<readonly string[]>;
+  /**
+   * Takes a new config over, all of it or nothing: rejects with `ERR_OPTION` or `ERR_LISTEN`, and then nothing has
+   * changed. What is the same in both is left alone: listeners, clusters, nodes, their connections and what is known
+   * of them. Running exchanges and tunnels end as they began.
+   */
+  reload(config: Config): Promise<void>;
   /** Waits the drain delay, stops accepting, lets exchanges finish for at most the shutdown timeout, then closes. */
   drain(): Promise<DrainResult>;
   /** Ends everything now. Twice is fine. */
@@ -94,43 +90,39 @@ const TICK_MS = 25;
 const WHEEL_SLOTS = 512;
 /** The most that one tick may move time on: after a freeze, bytes that waited are read before timeouts fire. */
 const LEAP_MS = 250;
-const SILENCE_CHECK_MS_MAX = 250;
+
+/** An access log and the file that it goes to. */
+interface OpenAccessLog {
+  readonly log: AccessLog;
+  readonly file: LineFile;
+}
+
+/** What there is once the balancer listens. */
+interface Running {
+  readonly sockets: Sockets;
+  readonly context: { -readonly [Field in keyof ProxyContext]: ProxyContext[Field] };
+  readonly front: Front;
+  clusters: ReadonlyMap<string, RunningCluster>;
+}
 
 /** Builds a balancer from a resolved config (see `resolveConfig`); `connectionsMax` 0 takes what descriptors allow. */
 export function createBalancer(given: Config, dependencies: BalancerDependencies): Balancer {
-  const config = given.connectionsMax > 0 ? given : { ...given, connectionsMax: connectionsWithin(descriptorLimit()) };
+  let config = complete(given);
   const { log, clock = systemClock, random = Math.random, resolve = systemResolve } = dependencies;
+  for (const cluster of config.clusters) proveCluster(cluster, { clock, random });
   const counters = new Counters();
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
-  const nodes = config.nodes.map(({ id, address, weight }, index) => createNode(id, index, address, weight));
-  const now = () => clock.now();
-  const policy = createPolicy(config.policy, {
-    ...config,
-    mode: config.wrrMode,
-    tableSize: config.maglevTableSize,
-    now,
-    random,
-  });
-  const onMove = (node: Node, weight: number) => log.info({ event: "weight_moved", node: node.id, weight });
-  const picking = config.rebalance ? new Rebalancer(policy, { clock, onMove }) : policy;
-  const sticky = stickyOf(config, clock);
-  const affinity = (exchange: Exchange, members: readonly Node[]) =>
-    sticky?.find({ cookieHeader: exchange.cookieHeader, members, exchange });
-  const cluster = staticCluster(
-    { policy: picking, now, random, ...(sticky === undefined ? {} : { affinity }) },
-    config,
-    nodes,
-  );
-  const addressBook = new AddressBook(nodes, clock, log, resolve, { intervalMs: config.resolveIntervalMs });
   const stopping = new AbortController();
   const loops = new Set<Promise<unknown>>();
-  const pingLoops = new Map<Node, AbortController>();
-  const listeners: BoundListener[] = [];
-  let accessFile: LineFile | undefined;
-  let accessLog: AccessLog | undefined;
-  let running: { front: Front; pools: NodePool[]; sockets: "fast" | "plain" } | undefined;
+  /** By `listenName`, or by their number where the port is free to choose. */
+  const listeners = new Map<string, BoundListener>();
+  /** Gone from the config, but not done yet. */
+  const retired = new Set<RunningCluster>();
+  let accessLog: OpenAccessLog | undefined;
+  let running: Running | undefined;
   let draining: Promise<DrainResult> | undefined;
   let closing: Promise<void> | undefined;
+  let reloading: Promise<void> = Promise.resolve();
 
   /** Keeps a loop until it has ended, so that `close` can wait for it. */
   function keep(loop: Promise<unknown>): void {
@@ -149,125 +141,133 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     }
   }
 
-  async function start() {
+  async function start(): Promise<Running> {
     const sockets = await openSockets({
       preference: dependencies.sockets ?? process.env.FNLB_SOCKETS,
       onFallback: (reason) => log.warn({ event: "fast_sockets_off", reason }),
     });
-    await addressBook.open(stopping.signal);
-    const { dial } = sockets;
-    const { targetsOf } = addressBook;
-    const ping = tcpPing({ clock, dial, targetsOf });
-    const pools: NodePool[] = [];
-
-    const deadHosts = new DeadHosts({
-      onDead(node, code) {
-        counters.nodeDeaths++;
-        log.warn({ event: "node_dead", node: node.id, code });
-        pools[node.index].closeIdle();
-        pools[node.index].failDials(code);
-        const stop = new AbortController();
-        pingLoops.set(node, stop);
-        keep(watchDead(node, AbortSignal.any([stop.signal, stopping.signal])));
-      },
-      onAlive(node) {
-        counters.nodeRevivals++;
-        log.info({ event: "node_alive", node: node.id });
-        pingLoops.get(node)?.abort();
-        pingLoops.delete(node);
-        cluster.noteReturn(node);
-        roundTripper.onNodeAlive();
-      },
-    });
-
-    async function watchDead(node: Node, signal: AbortSignal): Promise<void> {
-      const onPing = () => {
-        counters.pings++;
-        addressBook.doubt(node);
-      };
-      const { pingIntervalMs: intervalMs, pingTimeoutMs: timeoutMs } = config;
-      const outcome = await runPingLoop({ clock, random, ping, onPing }, { intervalMs, timeoutMs }, node, signal);
-      if (outcome === "alive") deadHosts.revive(node);
-    }
-
-    const openedLog = openAccessLog();
-    const context: ProxyContext = {
-      config,
+    accessLog = openAccessLog(config);
+    const context: Running["context"] = {
+      // A copy that `reload` writes to: whoever has the object sees the new values.
+      config: { ...config },
       clock,
       wheel,
       counters,
       log,
-      cluster,
-      sticky,
-      deadHosts,
-      retryBudget: new RetryBudget(),
-      dial,
-      targetsOf,
-      onNameDoubted: addressBook.doubt,
-      accessLog: openedLog,
+      dial: sockets.dial,
+      accessLog: accessLog?.log,
       isTrusted: trustOf(config.trustedProxies),
       viaName: `fnlb-${Math.floor(random() * 2 ** 32)
         .toString(16)
         .padStart(8, "0")}`,
       requestId: randomUUID,
-      date: dateOf(clock),
+      date: httpDate(clock),
     };
-    const poolEvents = {
-      onSuspect(node: Node, reason: string) {
-        if (node.suspect || !node.alive) return;
-        node.suspect = true;
-        counters.nodeSuspicions++;
-        log.warn({ event: "node_suspect", node: node.id, reason });
-        pools[node.index].releaseWaiting();
-      },
-      onTrusted(node: Node) {
-        if (!node.suspect) return;
-        node.suspect = false;
-        cluster.noteReturn(node);
-        log.info({ event: "node_trusted", node: node.id });
-      },
-    };
-    for (const node of nodes) pools.push(new NodePool(node, context, poolEvents));
-    const roundTripper = new FallbackRoundTripper(context, pools);
-    const front = new Front(context, roundTripper);
-
-    const ask = askOptions({ clock, dial, targetsOf, onAsk: () => counters.probes++ }, config.pingTimeoutMs);
-    const { silenceMs } = config;
+    const clusters = new Map(config.clusters.map((cluster) => [cluster.name, makeCluster(context, cluster)]));
+    const front = new Front(context, routingOf(config.routes, clusters));
+    await Promise.all([...clusters.values()].map((cluster) => cluster.open()));
     keep(tick());
-    keep(addressBook.run(stopping.signal));
-    keep(
-      runSilenceWatch(
-        {
-          clock,
-          ask,
-          isSilent: (node) => silenceMs > 0 && pools[node.index].isSilent(silenceMs),
-          onAnswer: (node) => pools[node.index].noteByte(),
-          onSilence: (node) => poolEvents.onSuspect(node, "silent"),
-        },
-        {
-          checkMs: Math.min(SILENCE_CHECK_MS_MAX, Math.max(TICK_MS, silenceMs / 4)),
-          suspectIntervalMs: config.pingIntervalMs,
-        },
-        nodes,
-        stopping.signal,
-      ),
-    );
-    return { front, pools, sockets };
+    for (const cluster of clusters.values()) cluster.run();
+    return { sockets, context, front, clusters };
   }
 
-  function openAccessLog(): AccessLog | undefined {
-    if (config.accessLog === "") return undefined;
+  function makeCluster(context: ProxyContext, cluster: ClusterConfig): RunningCluster {
+    return new RunningCluster({ context, random, resolve, stopping: stopping.signal, keep }, cluster);
+  }
+
+  function openAccessLog({ accessLog: path }: Config): OpenAccessLog | undefined {
+    if (path === "") return undefined;
     try {
-      accessFile = new LineFile(config.accessLog, {
-        onDropped: (lines) => accessLog?.dropped(lines),
-      });
+      const file = new LineFile(path, { onDropped: (lines) => opened.log.dropped(lines) });
+      const opened = { file, log: new AccessLog(clock, counters, file) };
+      return opened;
     } catch (error) {
       throw new FnlbError("ERR_OPTION", `option "access-log" must be a file that can be written: ${String(error)}`, {
         cause: error,
       });
     }
-    accessLog = new AccessLog(clock, counters, accessFile);
-    return accessLog;
+  }
+
+  /** Opens those of `wanted` that are not open yet; when one fails, those opened here are closed again. */
+  async function openListeners(
+    { sockets, front }: Running,
+    wanted: readonly ListenerConfig[],
+  ): Promise<Map<string, BoundListener>> {
+    const opened = new Map<string, BoundListener>();
+    try {
+      for (const [index, listener] of wanted.entries()) {
+        const name = keyOf(listener, index);
+        if (listeners.has(name)) continue;
+        failIfClosed();
+        const bound = await sockets.listen(listener.address, (stream) => front.accept(stream, listener));
+        opened.set(name, bound);
+        failIfClosed();
+      }
+    } catch (error) {
+      for (const listener of opened.values()) listener.close();
+      throw error;
+    }
+    return opened;
+  }
+
+  function announce(bound: BoundListener, { sockets }: Running): void {
+    log.info({ event: "listening", address: bound.address, sockets: sockets.mode }, `listening to ${bound.address}`);
+  }
+
+  async function reloadNow(next: Config): Promise<void> {
+    if (running === undefined || draining !== undefined || stopping.signal.aborted) {
+      throw new FnlbError("ERR_LISTEN", "only a running balancer takes a new config");
+    }
+    const { context, front } = running;
+    for (const cluster of next.clusters) proveCluster(cluster, { clock, random });
+    const nextLog = next.accessLog === config.accessLog ? accessLog : openAccessLog(next);
+    let opened: Map<string, BoundListener>;
+    try {
+      opened = await openListeners(running, next.listeners);
+    } catch (error) {
+      if (nextLog !== accessLog) await nextLog?.file.close();
+      throw error;
+    }
+    const before = running.clusters;
+    // Nothing fails from here on.
+    Object.assign(context.config, next);
+    context.isTrusted = trustOf(next.trustedProxies);
+    context.accessLog = nextLog?.log;
+    const clusters = new Map(
+      next.clusters.map((cluster) => [cluster.name, before.get(cluster.name) ?? makeCluster(context, cluster)]),
+    );
+    const added = [...clusters.values()].filter(({ name }) => !before.has(name));
+    await Promise.all(added.map((cluster) => cluster.open()));
+    for (const cluster of next.clusters) {
+      if (before.has(cluster.name)) clusters.get(cluster.name)?.update(context, cluster);
+    }
+    for (const cluster of added) cluster.run();
+    front.reroute(routingOf(next.routes, clusters));
+    for (const [name, cluster] of before) if (!clusters.has(name)) retire(cluster);
+    running.clusters = clusters;
+    for (const [name, listener] of opened) {
+      listeners.set(name, listener);
+      announce(listener, running);
+    }
+    const wanted = new Set(next.listeners.map(keyOf));
+    for (const [name, listener] of listeners) {
+      if (wanted.has(name)) continue;
+      listeners.delete(name);
+      listener.close();
+      log.info({ event: "listener_closed", address: listener.address });
+    }
+    if (nextLog !== accessLog) {
+      accessLog?.log.flush();
+      await accessLog?.file.close();
+      accessLog = nextLog;
+    }
+    config = next;
+    log.info({ event: "reloaded", clusters: [...clusters.keys()] });
+  }
+
+  function retire(cluster: RunningCluster): void {
+    retired.add(cluster);
+    keep(cluster.retire().then(() => retired.delete(cluster)));
   }
 
   async function drainNow(): Promise<DrainResult> {
@@ -279,7 +279,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     log.info({ event: "draining", connections: front.connections });
     front.isDraining = true;
     if (config.drainDelayMs > 0) await sleep(clock, config.drainDelayMs, stopping.signal);
-    for (const listener of listeners.splice(0)) listener.close();
+    closeListeners();
     front.closeIdle();
     const timeout = new AbortController();
     await Promise.race([
@@ -293,17 +293,22 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     return { cut };
   }
 
+  function closeListeners(): void {
+    for (const listener of listeners.values()) listener.close();
+    listeners.clear();
+  }
+
   async function closeNow(): Promise<void> {
     stopping.abort();
-    for (const listener of listeners.splice(0)) listener.close();
+    closeListeners();
     if (running !== undefined) {
-      const { front, pools } = running;
+      const { front, clusters } = running;
       front.cutAll();
-      await Promise.all([front.whenEmpty(), ...pools.map((pool) => pool.destroy())]);
+      await Promise.all([front.whenEmpty(), ...[...clusters.values(), ...retired].map((cluster) => cluster.destroy())]);
     }
     await Promise.all(loops);
-    accessLog?.flush();
-    await accessFile?.close();
+    accessLog?.log.flush();
+    await accessLog?.file.close();
   }
 
   function failIfClosed(): void {
@@ -317,31 +322,33 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
 
   return {
     async listen() {
+      const nodes = config.clusters.flatMap((cluster) => cluster.nodes.map(({ id }) => id));
       log.info(
-        { event: "forwarding", nodes: nodes.map(({ id }) => id), connectionsMax: config.connectionsMax },
-        `forwarding calls to [${nodes.map(({ id }) => id).join(" ")}]`,
+        { event: "forwarding", nodes, connectionsMax: config.connectionsMax },
+        `forwarding calls to [${nodes.join(" ")}]`,
       );
-      const { front, pools, sockets } = await start();
-      running = { front, pools, sockets: sockets.mode };
+      running = await start();
       try {
-        for (const listener of config.listeners) {
-          failIfClosed();
-          const bound = await sockets.listen(listener.address, (stream) => front.accept(stream, listener));
-          listeners.push(bound);
-          failIfClosed();
-          log.info(
-            { event: "listening", address: bound.address, sockets: sockets.mode },
-            `listening to ${bound.address}`,
-          );
+        const opened = await openListeners(running, config.listeners);
+        for (const [name, listener] of opened) {
+          listeners.set(name, listener);
+          announce(listener, running);
         }
+        failIfClosed();
       } catch (error) {
         await close();
         // What was opened while `close` was already under way is not known to it.
-        for (const listener of listeners.splice(0)) listener.close();
-        await accessFile?.close();
+        closeListeners();
+        await accessLog?.file.close();
         throw error;
       }
-      return listeners.map(({ address }) => address);
+      return [...listeners.values()].map(({ address }) => address);
+    },
+    reload(next) {
+      // One after the other: each is all or nothing.
+      const reloaded = reloading.then(() => reloadNow(complete(next)));
+      reloading = reloaded.catch(() => {});
+      return reloaded;
     },
     drain() {
       draining ??= drainNow();
@@ -349,91 +356,47 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     },
     close,
     reopenLogs() {
-      accessLog?.flush();
+      accessLog?.log.flush();
       try {
-        accessFile?.reopen();
+        accessLog?.file.reopen();
       } catch (error) {
         // The old file is still written: a rotation that went wrong must not cost the log, let alone the process.
         log.error({ event: "access_log_reopen_failed", code: (error as NodeJS.ErrnoException).code });
       }
     },
     snapshot() {
+      const clusters = running === undefined ? [] : [...running.clusters.values()];
       return {
-        sockets: running?.sockets ?? "closed",
+        sockets: running?.sockets.mode ?? "closed",
         connections: running?.front.connections ?? 0,
         exchanges: running?.front.exchanges ?? 0,
         tunnels: running?.front.tunnels ?? 0,
         timers: wheel.size,
-        nodes: nodes.map((node) => ({
-          id: node.id,
-          alive: node.alive,
-          suspect: node.suspect,
-          mode: node.mode,
-          weight: node.weight,
-          inFlight: node.inFlight,
-          connections: running?.pools[node.index].connectionCount ?? 0,
-          idleConnections: running?.pools[node.index].idleCount ?? 0,
-        })),
+        nodes: clusters.flatMap((cluster) =>
+          cluster.nodes.map(({ node, connections, idleConnections }) => ({
+            cluster: cluster.name,
+            id: node.id,
+            alive: node.alive,
+            suspect: node.suspect,
+            mode: node.mode,
+            weight: node.weight,
+            inFlight: node.inFlight,
+            connections,
+            idleConnections,
+          })),
+        ),
         counters: { ...counters },
       };
     },
   };
 }
 
-/** Peers on a unix socket are trusted: who may connect there is decided by the file's permissions. */
-function trustOf(trusted: readonly string[]): (address: string) => boolean {
-  const list = new BlockList();
-  for (const entry of trusted) {
-    const [address, prefix] = entry.split("/");
-    const family = isIP(address) === 6 ? "ipv6" : "ipv4";
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return (address) =>
-    address === "" || (trusted.length > 0 && list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4"));
+function complete(config: Config): Config {
+  return config.connectionsMax > 0 ? config : { ...config, connectionsMax: connectionsWithin(descriptorLimit()) };
 }
 
-/** Affinity by a cookie, or undefined where that is off. Throws `ERR_OPTION` for attributes that no cookie can have. */
-function stickyOf(config: Config, clock: Clock): StickySession | undefined {
-  if (config.stickyCookie === "") return undefined;
-  const keys = config.stickySecrets;
-  const codecs = config.stickyCodecs.map((name) => {
-    switch (name) {
-      case "signed":
-        return signedCodec({ keys });
-      case "encrypted":
-        return encryptedCodec({ clock, randomBytes }, { keys, ttlMs: config.stickyTtlMs });
-      case "raw":
-        return rawCodec();
-      case "hash":
-        return hashCodec();
-      default:
-        return name satisfies never;
-    }
-  });
-  return new StickySession({
-    name: config.stickyCookie,
-    codec: codecList(codecs),
-    renews: true,
-    path: config.stickyPath,
-    secure: config.stickySecure,
-    httpOnly: config.stickyHttpOnly,
-    sameSite: config.stickySameSite,
-    ...(config.stickyDomain === "" ? {} : { domain: config.stickyDomain }),
-    ...(config.stickyMaxAgeMs === 0 ? {} : { maxAgeSeconds: Math.floor(config.stickyMaxAgeMs / 1000) }),
-  });
-}
-
-/** The time as IMF-fixdate, made once a second (RFC 9110 §5.6.7). */
-function dateOf(clock: Clock): () => string {
-  let second = -1;
-  let text = "";
-  return () => {
-    const now = Math.floor(clock.wallNow() / 1000);
-    if (now !== second) {
-      second = now;
-      text = new Date(now * 1000).toUTCString();
-    }
-    return text;
-  };
+/** Two listeners with free ports are two, wherever else they are alike. */
+function keyOf({ address, proxyProtocol }: ListenerConfig, index: number): string {
+  const name = `${listenName(address)}${proxyProtocol ? " proxy" : ""}`;
+  return address.kind === "tcp" && address.port === 0 ? `${name} ${index}` : name;
 }

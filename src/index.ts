@@ -8,8 +8,19 @@ export {
 } from "./balancer.js";
 export { FallbackRoundTripper, type FallbackRoundTripperOptions } from "./client/fallback-round-tripper.js";
 export { consistentHashReverseProxy, type ReverseProxyHandler } from "./client/reverse-proxy.js";
-export type { Config, KeyPart, ListenAddress, ListenerConfig, NodeConfig } from "./config/config.js";
-export { OPTIONS, type OptionName, type OptionSpec } from "./config/options.js";
+export type {
+  ClusterConfig,
+  ClusterSettings,
+  Config,
+  KeyPart,
+  ListenAddress,
+  ListenerConfig,
+  NodeConfig,
+  ProcessSettings,
+  RouteConfig,
+} from "./config/config.js";
+export type { OptionSpec } from "./config/option-row.js";
+export { OPTIONS, type OptionName } from "./config/options.js";
 export { type ConfigSources, type OptionValue, resolveConfig } from "./config/resolve.js";
 export type { CodecKey } from "./core/affinity/codec-key.js";
 export { codecList } from "./core/affinity/codec-list.js";

@@ -38,6 +38,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["index.ts"],
   ["cli"],
   ["balancer.ts", "client"],
+  ["assembly"],
   ["system"],
   ["proxy", "health"],
   ["http1", "config"],
@@ -46,8 +47,8 @@ const FLOORS: readonly (readonly string[])[] = [
 ];
 
 /** Who may import the room with the runtime's internals. */
-const SYSTEM_USERS = ["cli", "balancer.ts", "client", "system"];
-const DATA_PATH_FLOOR = 4;
+const SYSTEM_USERS = ["cli", "balancer.ts", "client", "assembly", "system"];
+const DATA_PATH_FLOOR = 5;
 
 function roomOf(file: string): string {
   return file.includes("/") ? file.slice(0, file.indexOf("/")) : file;

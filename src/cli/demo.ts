@@ -52,7 +52,7 @@ export async function demo(config: Config): Promise<number> {
   if (signal.aborted) return EXIT.CLEAN;
 
   const log = both(narrate(screen, nodes), logger?.log);
-  const balancer = createBalancer({ ...config, nodes: nodes.map(toConfig) }, { log });
+  const balancer = createBalancer(overNodes(config, nodes.map(toConfig)), { log });
   let address: string;
   try {
     [address] = await balancer.listen();
@@ -70,6 +70,11 @@ export async function demo(config: Config): Promise<number> {
   const { cut } = await balancer.drain();
   await logger?.close();
   return cut > 0 ? EXIT.CUT : EXIT.CLEAN;
+}
+
+/** The demo's nodes in every cluster. */
+function overNodes(config: Config, nodes: readonly NodeConfig[]): Config {
+  return { ...config, clusters: config.clusters.map((cluster) => ({ ...cluster, nodes })) };
 }
 
 function toConfig({ port }: DemoNode): NodeConfig {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import yargs, { type Argv } from "yargs";
-import { environmentName, OPTION_LIST, type OptionName, type OptionSpec } from "../config/options.js";
+import type { OptionSpec } from "../config/option-row.js";
+import { environmentName, OPTION_LIST, type OptionName } from "../config/options.js";
 import { type ConfigSources, resolveConfig } from "../config/resolve.js";
 import { badOption } from "../config/units.js";
 import { FnlbError } from "../errors.js";

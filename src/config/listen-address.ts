@@ -1,6 +1,12 @@
 import { isIP } from "node:net";
-import type { ListenAddress } from "./config.js";
-import { parsePort } from "./units.js";
+import { badOption, parsePort } from "./units.js";
+import type { Given } from "./value.js";
+
+/** Where clients connect. Port 0 asks the system for a free one; `fd` is an inherited listening socket. */
+export type ListenAddress =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string }
+  | { readonly kind: "fd"; readonly fd: number };
 
 /** What `parseListenAddress` reads, for error messages and help. */
 export const LISTEN_ADDRESS_SHAPE = "an address such as :8081, host:port, [::1]:8081, unix:/path or fd@3";
@@ -31,4 +37,20 @@ export function isHostName(text: string): boolean {
   if (text.length > 253) return false;
   if (/^[\d.]+$/.test(text)) return isIP(text) === 4;
   return /^(?!-)[\w-]{1,63}(?:\.(?!-)[\w-]{1,63})*\.?$/.test(text);
+}
+
+/** One or more addresses; none where nothing was given. */
+export function readListenAddresses({ texts, source }: Given): readonly ListenAddress[] {
+  if (texts.join("") === "") return [];
+  return texts.map((item) => {
+    const address = parseListenAddress(item);
+    if (address === undefined) throw badOption(source, LISTEN_ADDRESS_SHAPE, item);
+    return address;
+  });
+}
+
+/** One name for one address, however it was written. */
+export function listenName(address: ListenAddress): string {
+  if (address.kind === "unix") return `unix:${address.path}`;
+  return address.kind === "fd" ? `fd@${address.fd}` : `${address.host}:${address.port}`;
 }

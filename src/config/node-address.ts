@@ -1,8 +1,14 @@
 import { isIP } from "node:net";
 import type { NodeAddress } from "../core/node.js";
-import type { NodeConfig } from "./config.js";
 import { isHostName } from "./listen-address.js";
-import { parsePort } from "./units.js";
+import { badOption, parsePort } from "./units.js";
+import type { Given } from "./value.js";
+
+export interface NodeConfig {
+  readonly id: string;
+  readonly address: NodeAddress;
+  readonly weight: number;
+}
 
 /** What a node of the list looks like, for error messages and help. */
 export const NODE_SHAPE =
@@ -43,6 +49,13 @@ export function parseNodes(text: string): readonly NodeConfig[] | BadNode {
     ids.add(node.id);
     nodes.push(node);
   }
+  return nodes;
+}
+
+export function readNodes(given: Given): readonly NodeConfig[] {
+  const text = given.texts.join(",");
+  const nodes = parseNodes(text);
+  if ("reason" in nodes) throw badOption(given.source, `a list of nodes, but it ${nodes.reason}`, text);
   return nodes;
 }
 

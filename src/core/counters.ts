@@ -1,6 +1,7 @@
 /** Everything a balancer counts, in plain fields: the request path adds, whoever reports reads. Only ever grows. */
 export class Counters {
   requests = 0;
+  requestsWithoutRoute = 0;
   responses1xx = 0;
   responses2xx = 0;
   responses3xx = 0;

@@ -18,6 +18,7 @@ export interface SilenceWatchDependencies {
   readonly onSilence: (node: Node) => void;
 }
 
+/** Read anew at each look. */
 export interface SilenceWatchOptions {
   /** How often the nodes are looked at. */
   readonly checkMs: number;
@@ -31,8 +32,8 @@ export interface SilenceWatchOptions {
  */
 export async function runSilenceWatch(
   { clock, ask, isSilent, onAnswer, onSilence }: SilenceWatchDependencies,
-  { checkMs, suspectIntervalMs }: SilenceWatchOptions,
-  nodes: readonly Node[],
+  options: SilenceWatchOptions,
+  nodes: () => readonly Node[],
   signal: AbortSignal,
 ): Promise<void> {
   const asking = new Map<Node, Promise<void>>();
@@ -46,10 +47,10 @@ export async function runSilenceWatch(
     else if (answer === "silent") onSilence(node);
   };
 
-  while (await sleep(clock, checkMs, signal)) {
-    for (const node of nodes) {
+  while (await sleep(clock, options.checkMs, signal)) {
+    for (const node of nodes()) {
       if (!node.alive || asking.has(node)) continue;
-      const isDue = node.suspect ? clock.now() - (askedMs.get(node) ?? 0) >= suspectIntervalMs : isSilent(node);
+      const isDue = node.suspect ? clock.now() - (askedMs.get(node) ?? 0) >= options.suspectIntervalMs : isSilent(node);
       if (isDue) asking.set(node, question(node));
     }
   }
@@ -62,6 +63,8 @@ export interface AskDependencies {
   readonly targetsOf: (node: Node) => readonly DialTarget[];
   /** Called for each question, so that it can be counted. */
   readonly onAsk: () => void;
+  /** Time for the whole question, read anew each time. */
+  readonly timeoutMs: () => number;
 }
 
 const QUESTION = Buffer.from("OPTIONS * HTTP/1.1\r\nHost: fnlb\r\nConnection: close\r\n\r\n", "latin1");
@@ -69,8 +72,9 @@ const STATUS_LINE = /^HTTP\/1\.\d [1-5]\d\d/;
 const STATUS_LINE_BYTES = 12;
 
 /** `OPTIONS *`: every status line, whatever its status, is an answer. A node that cannot be dialled gives none. */
-export function askOptions({ clock, dial, targetsOf, onAsk }: AskDependencies, timeoutMs: number): Ask {
+export function askOptions({ clock, dial, targetsOf, onAsk, timeoutMs: readTimeout }: AskDependencies): Ask {
   return async (node, signal) => {
+    const timeoutMs = readTimeout();
     const [target] = targetsOf(node);
     if (target === undefined) return "silent";
     onAsk();

@@ -9,8 +9,8 @@ import { optionsResponse, problemResponse } from "../http1/problem.js";
 import { parseProxyHeader } from "../http1/proxy-header.js";
 import { HeadResult, type RequestHead } from "../http1/request-head.js";
 import type { ProxyContext } from "./context.js";
+import type { Destination, Direct } from "./destination.js";
 import { type ExchangeClient, HttpExchange, Phase } from "./exchange.js";
-import type { FallbackRoundTripper } from "./fallback-round-tripper.js";
 import { forwardedLines } from "./forwarded.js";
 import type { NodeConnection } from "./node-connection.js";
 import { Tunnel, type TunnelOwner } from "./tunnel.js";
@@ -18,7 +18,9 @@ import { Tunnel, type TunnelOwner } from "./tunnel.js";
 /** What the connections of one balancer share and report to. */
 export interface ClientHost {
   readonly context: ProxyContext;
-  readonly roundTripper: FallbackRoundTripper;
+  readonly direct: Direct;
+  /** Any destination, for a connection that has no request yet. */
+  readonly anyDestination: Destination;
   /** One parser for all connections: it holds nothing between two reads. */
   readonly requestHead: RequestHead;
   readonly isDraining: boolean;
@@ -55,7 +57,6 @@ const CLOSING_CODES: ReadonlySet<ErrorCode> = new Set(["ERR_BAD_REQUEST", "ERR_B
 /** One client connection, from its first byte to its close. */
 export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwner, TunnelOwner {
   readonly context: ProxyContext;
-  readonly roundTripper: FallbackRoundTripper;
   readonly #host: ClientHost;
   readonly #stream: ByteStream;
   readonly #exchange: HttpExchange;
@@ -85,13 +86,12 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
   constructor(host: ClientHost, stream: ByteStream, expectsProxyHeader: boolean) {
     this.#host = host;
     this.context = host.context;
-    this.roundTripper = host.roundTripper;
     this.#stream = stream;
     this.#state = expectsProxyHeader ? State.PREFACE : State.READING;
     this.countedAddress = expectsProxyHeader ? "" : stream.remoteAddress;
     this.clientAddress = stream.remoteAddress;
     this.forwarded = this.#linesFor(stream.remoteAddress, stream.localPort);
-    this.#exchange = new HttpExchange(this);
+    this.#exchange = new HttpExchange(this, host.anyDestination);
     stream.handler = this;
   }
 
@@ -313,6 +313,10 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     return isFlowing;
   }
 
+  direct(head: RequestHead, buffer: Buffer): Destination | undefined {
+    return this.#host.direct(head, buffer);
+  }
+
   pauseReading(): void {
     this.#isBodyWanted = false;
     this.#stream.pause();
@@ -371,10 +375,11 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     this.#host.onTunnelOpened();
     const fromClient = this.#stash;
     this.#stash = undefined;
-    this.#tunnel = new Tunnel(this.context, this.#stream, connection.stream, {
+    const { context } = this.#exchange;
+    this.#tunnel = new Tunnel(context, this.#stream, connection.stream, {
       onTunnelClosed: () => {
         connection.pool.forget(connection);
-        this.context.cluster.release(node);
+        context.cluster.release(node);
         this.#host.onTunnelClosed();
         this.onTunnelClosed();
       },
@@ -398,7 +403,7 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
       this.#stream.destroy();
       return;
     }
-    this.#schedule(this.#isBehind ? this.context.config.bodyIdleTimeoutMs : LINGER_MS);
+    this.#schedule(this.#isBehind ? this.#exchange.context.config.bodyIdleTimeoutMs : LINGER_MS);
     this.#stream.resume();
   }
 

@@ -1,4 +1,4 @@
-import type { Config } from "../config/config.js";
+import type { ClusterSettings, ProcessSettings } from "../config/config.js";
 import type { StickySession } from "../core/affinity/sticky-session.js";
 import type { Clock } from "../core/clock.js";
 import type { Cluster } from "../core/cluster.js";
@@ -9,26 +9,18 @@ import type { Node } from "../core/node.js";
 import type { RetryBudget } from "../core/retry.js";
 import type { Dial, DialTarget } from "../core/stream.js";
 import type { TimerWheel } from "../core/timer-wheel.js";
+import type { ResponseHead } from "../http1/response-head.js";
 import type { AccessLog } from "./access-log.js";
 
-/** What the data path of one balancer shares; handed in by the composition root. */
+/** What the data path of one balancer shares; handed in by the composition root, which may change the config. */
 export interface ProxyContext {
-  readonly config: Config;
+  readonly config: ProcessSettings;
   readonly clock: Clock;
   /** Ticks while the balancer runs; its coarse `nowMs` is the time of the data path. */
   readonly wheel: TimerWheel;
   readonly counters: Counters;
   readonly log: Log;
-  readonly cluster: Cluster;
-  /** Keeps clients on their nodes by a cookie; undefined where that is off. */
-  readonly sticky: StickySession | undefined;
-  readonly deadHosts: DeadHosts;
-  readonly retryBudget: RetryBudget;
   readonly dial: Dial;
-  /** Addresses to dial for a node, best first; empty while its name has not been resolved. */
-  readonly targetsOf: (node: Node) => readonly DialTarget[];
-  /** A dial failed: the name may have moved. */
-  readonly onNameDoubted: (node: Node) => void;
   readonly accessLog: AccessLog | undefined;
   readonly isTrusted: (address: string) => boolean;
   /** What this process calls itself in Via. */
@@ -37,4 +29,21 @@ export interface ProxyContext {
   readonly requestId: () => string;
   /** The time as IMF-fixdate. */
   readonly date: () => string;
+}
+
+/** What the exchanges of one cluster share beside that. */
+export interface ClusterContext extends ProxyContext {
+  readonly name: string;
+  readonly config: ProcessSettings & ClusterSettings;
+  readonly cluster: Cluster;
+  /** Keeps clients on their nodes; undefined where that is off. */
+  readonly sticky: StickySession | undefined;
+  readonly deadHosts: DeadHosts;
+  readonly retryBudget: RetryBudget;
+  /** One parser for all responses of the cluster: between two reads it holds nothing. */
+  readonly responseHead: ResponseHead;
+  /** Addresses to dial for a node, best first; empty while its name has not been resolved. */
+  readonly targetsOf: (node: Node) => readonly DialTarget[];
+  /** A dial failed: the name may have moved. */
+  readonly onNameDoubted: (node: Node) => void;
 }

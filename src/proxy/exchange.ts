@@ -7,14 +7,13 @@ import { Outcome, type OutcomeCode } from "../core/policies/policy.js";
 import { decideRepeat, isIdempotent } from "../core/retry.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
 import type { ErrorCode, FnlbError } from "../errors.js";
-import { BodyFramer } from "../http1/body.js";
 import { allowedUpgrade, type ForwardedLines } from "../http1/compose-request.js";
 import { Field } from "../http1/fields.js";
 import { Framing } from "../http1/framing.js";
 import type { RequestHead } from "../http1/request-head.js";
 import type { ExchangeRecord } from "./access-log.js";
-import { outBuffer } from "./buffers.js";
-import type { ProxyContext } from "./context.js";
+import type { ClusterContext } from "./context.js";
+import type { Destination } from "./destination.js";
 import type { Caller, FallbackRoundTripper } from "./fallback-round-tripper.js";
 import { HeldRequest } from "./held-request.js";
 import { readCookies, readKey, readKeyHash } from "./key.js";
@@ -25,9 +24,10 @@ import type { WaitingLink } from "./waiting-list.js";
 
 /** What an exchange needs of the client connection it belongs to. */
 export interface ExchangeClient extends RelayClient {
-  readonly roundTripper: FallbackRoundTripper;
   readonly forwarded: ForwardedLines;
   readonly clientAddress: string;
+  /** Where the request goes; undefined where no route matches it. */
+  direct(head: RequestHead, buffer: Buffer): Destination | undefined;
   pauseReading(): void;
   resumeReading(): void;
   /** The exchange is over and the response complete. */
@@ -52,10 +52,10 @@ const Continue = { NONE: 0, AWAITED: 1 } as const;
 /** One request and its response through the balancer, over as many attempts as it takes. */
 export class HttpExchange implements Exchange, Caller, NodeConnectionUser, RelayedExchange, WaitingLink, TimerOwner {
   readonly #client: ExchangeClient;
-  readonly #context: ProxyContext;
+  #context: ClusterContext;
+  #roundTripper: FallbackRoundTripper;
   readonly #response: ResponseRelay;
-  readonly #body: BodyFramer;
-  readonly #held = new HeldRequest();
+  readonly #request: HeldRequest;
   readonly #timer = new TimerEntry(this);
   readonly #wholeTimer = new TimerEntry(this);
   readonly tried = new NodeSet();
@@ -93,11 +93,18 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   #waitedMs = 0;
   #record: ExchangeRecord | undefined;
 
-  constructor(client: ExchangeClient) {
+  /** `destination` is any one, until a request has its own. */
+  constructor(client: ExchangeClient, { context, roundTripper }: Destination) {
     this.#client = client;
-    this.#context = client.context;
-    this.#body = new BodyFramer(client.context.config.headBytesMax);
+    this.#context = context;
+    this.#roundTripper = roundTripper;
+    this.#request = new HeldRequest(context.config.headBytesMax);
     this.#response = new ResponseRelay(this, client);
+  }
+
+  /** That of the cluster which the last request went to. */
+  get context(): ClusterContext {
+    return this.#context;
   }
 
   get responseBytesSeen(): number {
@@ -106,7 +113,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
 
   /** The request has been read completely. */
   get isRequestComplete(): boolean {
-    return this.#body.isDone;
+    return this.#request.isDone;
   }
 
   get isHead(): boolean {
@@ -118,7 +125,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   }
 
   key(): string {
-    return this.#keyText !== "" ? this.#keyText : this.#held.path();
+    return this.#keyText !== "" ? this.#keyText : this.#request.path();
   }
 
   /**
@@ -126,11 +133,15 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
    * byte that belongs to this request, so far.
    */
   begin(head: RequestHead, buffer: Buffer, end: number): number {
-    const { config, counters, retryBudget } = this.#context;
     const client = this.#client;
     const headEnd = head.end;
+    const destination = client.direct(head, buffer);
+    if (destination !== undefined) {
+      this.#context = destination.context;
+      this.#roundTripper = destination.roundTripper;
+    }
+    const { config, counters, retryBudget } = this.#context;
     counters.requests++;
-    retryBudget.earn();
     this.phase = Phase.CONNECTING;
     this.tried.clear();
     this.method = head.method;
@@ -146,11 +157,17 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#isNodeBlocked = false;
     this.#continue = head.expectsContinue ? Continue.AWAITED : Continue.NONE;
     this.#response.reset();
-    this.#body.begin(head.framing, head.contentLength, false);
+    this.#request.begin(head);
     this.#keyText = "";
     this.#record = this.#context.accessLog?.begin(client.clientAddress, head, buffer);
     if (config.exchangeTimeoutMs > 0) this.#context.wheel.schedule(this.#wholeTimer, config.exchangeTimeoutMs);
 
+    if (destination === undefined) {
+      counters.requestsWithoutRoute++;
+      this.fail("ERR_NO_ROUTE");
+      return headEnd;
+    }
+    retryBudget.earn();
     if (config.bodyBytesMax > 0 && head.contentLength > config.bodyBytesMax) {
       counters.bodiesTooLarge++;
       this.fail("ERR_BODY_TOO_LARGE");
@@ -171,15 +188,23 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const { forwarded } = client;
     const isIdKept = !config.requestId || (forwarded.isTrusted && head.fields.count > 0 && hasRequestId(head));
     const requestId = isIdKept ? "" : this.#context.requestId();
-    this.#held.compose(head, buffer, forwarded, this.upgradeToken, requestId, this.#body.isDone ? 0 : end - headEnd);
+    this.#request.compose(
+      head,
+      buffer,
+      forwarded,
+      this.upgradeToken,
+      requestId,
+      this.#request.isDone ? 0 : end - headEnd,
+    );
 
     let consumed = headEnd;
-    if (!this.#body.isDone && this.#continue === Continue.NONE) {
-      consumed = this.#holdFirst(buffer, consumed, end);
+    if (!this.#request.isDone && this.#continue === Continue.NONE) {
+      // Nothing is sent before a connection stands.
+      consumed = this.#request.hold(buffer, consumed, end);
       if (this.#isBodyRefused()) return consumed;
     }
-    if (!this.#body.isDone) client.pauseReading();
-    client.roundTripper.begin(this);
+    if (!this.#request.isDone) client.pauseReading();
+    this.#roundTripper.begin(this);
     return consumed;
   }
 
@@ -196,24 +221,14 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     return true;
   }
 
-  /** Keeps the body bytes that came with the head: nothing is sent before a connection stands. */
-  #holdFirst(buffer: Buffer, start: number, end: number): number {
-    let at = start;
-    while (at < end && !this.#body.isDone && !this.#body.isBad) {
-      at = this.#body.feed(buffer, at, end);
-      this.#held.append(this.#body, buffer);
-    }
-    return at;
-  }
-
   /** Broken framing or too many bytes: answers and says true. */
   #isBodyRefused(): boolean {
     const { config, counters } = this.#context;
-    if (this.#body.isBad) {
+    if (this.#request.isBad) {
       this.#refuseBody("ERR_BAD_REQUEST");
       return true;
     }
-    if (config.bodyBytesMax > 0 && this.#body.bodyBytes > config.bodyBytesMax) {
+    if (config.bodyBytesMax > 0 && this.#request.bodyBytes > config.bodyBytesMax) {
       counters.bodiesTooLarge++;
       this.#refuseBody("ERR_BODY_TOO_LARGE");
       return true;
@@ -256,7 +271,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     counters.attempts++;
     this.#response.reset();
     if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, this.attempts);
-    const isFlowing = this.#held.sendTo(connection.stream, node);
+    const isFlowing = this.#request.sendTo(connection.stream, node);
     if (!connection.stream.isOpen) {
       // Nothing was written: a connection that had already closed is like a dial that failed.
       this.reached = false;
@@ -266,7 +281,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     }
     connection.stream.resume();
     this.#isNodeBlocked = !isFlowing;
-    if (this.#body.isDone) this.#awaitResponse();
+    if (this.#request.isDone) this.#awaitResponse();
     else if (this.#continue === Continue.AWAITED) this.#schedule(CONTINUE_WAIT_MS);
     else {
       this.#schedule(this.#context.config.bodyIdleTimeoutMs);
@@ -309,14 +324,15 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   /** Bytes from the client behind the head. Returns the offset behind the last one that belongs to this request. */
   onRequestData(buffer: Buffer, start: number, end: number): number {
     let at = start;
-    while (at < end && !this.#body.isDone) {
-      at = this.#body.feed(buffer, at, end);
+    while (at < end && !this.#request.isDone) {
+      at = this.#request.feed(buffer, at, end);
       if (this.#isBodyRefused()) return at;
       this.#keepForReplay(buffer);
-      this.#sendSpans(buffer);
+      if (this.connection !== undefined && !this.#request.passTo(this.connection.stream, buffer))
+        this.#isNodeBlocked = true;
       if (this.phase === Phase.IDLE) return at;
     }
-    if (this.#body.isDone) {
+    if (this.#request.isDone) {
       if (this.phase === Phase.WAITING) {
         this.#noteSent();
         this.#awaitResponse();
@@ -332,37 +348,17 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   #keepForReplay(buffer: Buffer): void {
     if (!this.bodyHeld) return;
     const { config, counters } = this.#context;
-    let bytes = this.#body.tail?.length ?? 0;
-    for (let index = 0; index < this.#body.spanCount; index++)
-      bytes += this.#body.spans[index * 2 + 1] - this.#body.spans[index * 2];
     if (!this.idempotent || this.phase === Phase.RELAYING) {
       this.bodyHeld = false;
-    } else if (this.#held.bodyLength + bytes > config.replayBytesMax) {
+    } else if (!this.#request.keep(buffer, config.replayBytesMax)) {
       this.bodyHeld = false;
       counters.replayBytesExceeded++;
-    } else this.#held.append(this.#body, buffer);
-  }
-
-  #sendSpans(buffer: Buffer): void {
-    const connection = this.connection;
-    if (connection === undefined) return;
-    const { spans, spanCount, tail } = this.#body;
-    let isFlowing = true;
-    if (spanCount === 1 && tail === undefined) isFlowing = connection.stream.write(buffer, spans[0], spans[1]);
-    else {
-      const out = outBuffer();
-      let at = 0;
-      for (let index = 0; index < spanCount; index++)
-        at += buffer.copy(out, at, spans[index * 2], spans[index * 2 + 1]);
-      if (at > 0) isFlowing = connection.stream.write(out, 0, at);
-      if (tail !== undefined) isFlowing = connection.stream.write(tail, 0, tail.length) && isFlowing;
     }
-    if (!isFlowing) this.#isNodeBlocked = true;
   }
 
   onNodeDrain(): void {
     this.#isNodeBlocked = false;
-    if (!this.#body.isDone && this.#continue === Continue.NONE) {
+    if (!this.#request.isDone && this.#continue === Continue.NONE) {
       this.#schedule(this.#context.config.bodyIdleTimeoutMs);
       this.#client.resumeReading();
     }
@@ -459,8 +455,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.phase = Phase.CONNECTING;
     this.#schedule(0);
     // Nothing more is read before a connection stands: what has been read is held and goes first.
-    if (!this.#body.isDone) this.#client.pauseReading();
-    this.#client.roundTripper.begin(this);
+    if (!this.#request.isDone) this.#client.pauseReading();
+    this.#roundTripper.begin(this);
   }
 
   /** The node has become suspect while this exchange waits for it. */
@@ -485,7 +481,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.phase = Phase.CONNECTING;
     this.#schedule(0);
     this.dialDeadlineMs = this.#context.wheel.nowMs + config.dialDeadlineMs;
-    this.#client.roundTripper.connectTo(this, next);
+    this.#roundTripper.connectTo(this, next);
   }
 
   /** Gives the current connection up, unfinished. */
@@ -509,7 +505,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     }
     if (this.phase === Phase.RELAYING) {
       counters.bodyTimeouts++;
-      this.break(this.#response.isClientBlocked || !this.#body.isDone ? "client" : "node", "response-body");
+      this.break(this.#response.isClientBlocked || !this.#request.isDone ? "client" : "node", "response-body");
     } else if (this.phase === Phase.WAITING) this.#onWaitTimeout();
   }
 
@@ -519,7 +515,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       this.continueBody();
       return;
     }
-    if (!this.#body.isDone && !this.#isNodeBlocked) {
+    if (!this.#request.isDone && !this.#isNodeBlocked) {
       counters.bodyTimeouts++;
       this.fail("ERR_REQUEST_TIMEOUT");
       return;
@@ -536,13 +532,13 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     if (this.phase === Phase.IDLE) return;
     if (endedBy === "client") {
       this.#context.counters.clientAborts++;
-      if (this.#body.isDone) this.#noteOutcome(Outcome.LEFT);
+      if (this.#request.isDone) this.#noteOutcome(Outcome.LEFT);
     } else this.#context.counters.exchangesCut++;
     const phase =
       this.phase === Phase.CONNECTING
         ? "connect"
         : this.phase === Phase.WAITING
-          ? this.#body.isDone
+          ? this.#request.isDone
             ? "wait"
             : "request-body"
           : "response-body";
@@ -551,7 +547,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
 
   /** Ends with a response of our own. */
   fail(code: ErrorCode): void {
-    const phase = this.phase === Phase.CONNECTING ? "connect" : this.#body.isDone ? "wait" : "request-body";
+    const phase = this.phase === Phase.CONNECTING ? "connect" : this.#request.isDone ? "wait" : "request-body";
     const endedBy = FAULTS_OF_NODES.has(code) ? "node" : FAULTS_OF_CLIENTS.has(code) ? "client" : "balancer";
     const record = this.#record;
     if (record !== undefined) this.#context.accessLog?.noteProblem(record, code);
@@ -570,7 +566,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   /** The response is complete. `leftover`: the node sent more than its response, or its connection is spent. */
   finish(isReusable: boolean, keepAliveMs: number, closesClient: boolean): void {
     const connection = this.connection;
-    const isClean = isReusable && this.#body.isDone;
+    const isClean = isReusable && this.#request.isDone;
     if (connection !== undefined) {
       this.#stopWaiting();
       this.connection = undefined;
@@ -579,7 +575,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       else connection.stream.destroy();
       this.#context.cluster.release(connection.pool.node, this.#outcome, this.#waitedMs, this.#response.status);
     }
-    const closes = closesClient || !this.#body.isDone;
+    const closes = closesClient || !this.#request.isDone;
     this.#close("-", "done");
     this.#client.onExchangeDone(closes);
   }
@@ -603,10 +599,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#schedule(0);
     this.phase = Phase.IDLE;
     if (this.#record !== undefined) {
-      this.#context.accessLog?.end(this.#record, endedBy, phase, this.#body.bodyBytes, this.#response.bodyBytes);
+      this.#context.accessLog?.end(this.#record, endedBy, phase, this.#request.bodyBytes, this.#response.bodyBytes);
       this.#record = undefined;
     }
-    this.#held.drop();
+    this.#request.drop();
   }
 }
 

@@ -2,7 +2,7 @@ import { isDialFault } from "../core/dead-hosts.js";
 import type { Exchange } from "../core/exchange.js";
 import type { Node } from "../core/node.js";
 import { ErrNoFallbackNodeFound, FnlbError } from "../errors.js";
-import type { ProxyContext } from "./context.js";
+import type { ClusterContext } from "./context.js";
 import type { NodeConnection } from "./node-connection.js";
 import type { DialWaiter, NodePool } from "./node-pool.js";
 
@@ -31,12 +31,12 @@ const LAST_RESORT_DIALS = 3;
  * in ring order before giving up, because a node that has just come back should serve at once.
  */
 export class FallbackRoundTripper {
-  readonly #context: ProxyContext;
+  readonly #context: ClusterContext;
   readonly #pools: readonly NodePool[];
   readonly #lastResorts = new Map<Node, LastResort>();
   #isOffline = false;
 
-  constructor(context: ProxyContext, pools: readonly NodePool[]) {
+  constructor(context: ClusterContext, pools: readonly NodePool[]) {
     this.#context = context;
     this.#pools = pools;
   }

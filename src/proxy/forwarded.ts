@@ -1,8 +1,8 @@
-import type { Config } from "../config/config.js";
+import type { ProcessSettings } from "../config/config.js";
 import { type ForwardedLines, plainLines } from "../http1/compose-request.js";
 
 export interface ForwardedOptions {
-  readonly config: Config;
+  readonly config: ProcessSettings;
   readonly isTrusted: boolean;
   /** The client's address, "" for a unix socket. */
   readonly address: string;

@@ -5,16 +5,24 @@ import { problemResponse } from "../http1/problem.js";
 import { RequestHead } from "../http1/request-head.js";
 import { ClientConnection, type ClientHost } from "./client-connection.js";
 import type { ProxyContext } from "./context.js";
-import type { FallbackRoundTripper } from "./fallback-round-tripper.js";
+import type { Destination, Direct } from "./destination.js";
 
 const TURNED_AWAY_MAX = 256;
 const TURNED_AWAY_MS = 1000;
 
+/** Where requests go. */
+export interface Routing {
+  readonly direct: Direct;
+  /** Any destination, for a connection that has no request yet. */
+  readonly anyDestination: Destination;
+}
+
 /** The side of the balancer that clients see: admits connections within the limits and knows all of them. */
 export class Front implements ClientHost {
   readonly context: ProxyContext;
-  readonly roundTripper: FallbackRoundTripper;
-  readonly requestHead: RequestHead;
+  direct: Direct;
+  anyDestination: Destination;
+  requestHead: RequestHead;
   readonly #connections = new Set<ClientConnection>();
   readonly #turnedAway = new Set<TurnedAway>();
   readonly #perClient = new Map<string, number>();
@@ -22,10 +30,18 @@ export class Front implements ClientHost {
   tunnels = 0;
   #onEmpty: (() => void) | undefined;
 
-  constructor(context: ProxyContext, roundTripper: FallbackRoundTripper) {
+  constructor(context: ProxyContext, routing: Routing) {
     this.context = context;
-    this.roundTripper = roundTripper;
+    this.direct = routing.direct;
+    this.anyDestination = routing.anyDestination;
     this.requestHead = new RequestHead(context.config);
+  }
+
+  /** From the next request on; the context's config may have changed as well. */
+  reroute({ direct, anyDestination }: Routing): void {
+    this.direct = direct;
+    this.anyDestination = anyDestination;
+    this.requestHead = new RequestHead(this.context.config);
   }
 
   get connections(): number {

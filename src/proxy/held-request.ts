@@ -1,16 +1,36 @@
 // Hot path: one per client connection, filled and dropped once a request.
 import type { Node } from "../core/node.js";
 import type { ByteStream } from "../core/stream.js";
-import type { BodyFramer } from "../http1/body.js";
+import { BodyFramer } from "../http1/body.js";
 import { ComposedRequest, composedBytesMax, composeRequest, type ForwardedLines } from "../http1/compose-request.js";
 import type { RequestHead } from "../http1/request-head.js";
-import { HeldBuffers } from "./buffers.js";
+import { HeldBuffers, outBuffer } from "./buffers.js";
 
-/** A request as it goes to any node: the composed head, and what has been kept of its body. */
+/** A request as it goes to any node: the composed head, its body as it comes, and what has been kept of that. */
 export class HeldRequest {
   readonly #composed = new ComposedRequest();
+  readonly #body: BodyFramer;
   #bytes: Buffer = HeldBuffers.EMPTY;
   #length = 0;
+
+  constructor(trailerBytesMax: number) {
+    this.#body = new BodyFramer(trailerBytesMax);
+  }
+
+  /** The body has been read completely. */
+  get isDone(): boolean {
+    return this.#body.isDone;
+  }
+
+  /** The body's framing is broken. */
+  get isBad(): boolean {
+    return this.#body.isBad;
+  }
+
+  /** Body bytes seen so far, framing not counted. */
+  get bodyBytes(): number {
+    return this.#body.bodyBytes;
+  }
 
   /** Body bytes held behind the head, framing included. */
   get bodyLength(): number {
@@ -22,7 +42,12 @@ export class HeldRequest {
     return this.#bytes.toString("latin1", this.#composed.targetStart, this.#composed.pathEnd);
   }
 
-  /** Begins with a head; `bodyBytes` are known to follow. */
+  /** A request begins: how its body will be framed. */
+  begin(head: RequestHead): void {
+    this.#body.begin(head.framing, head.contentLength, false);
+  }
+
+  /** Holds its head; `bodyBytes` are known to follow. */
   compose(
     head: RequestHead,
     buffer: Buffer,
@@ -36,9 +61,46 @@ export class HeldRequest {
     this.#length = this.#composed.length;
   }
 
-  /** Keeps what `body` reported of `buffer` when it was fed last. */
-  append(body: BodyFramer, buffer: Buffer): void {
-    const { spans, spanCount, tail } = body;
+  /** Reads on in the body; what has been read last can be kept or passed on. Returns the offset behind it. */
+  feed(buffer: Buffer, start: number, end: number): number {
+    return this.#body.feed(buffer, start, end);
+  }
+
+  /** Reads the bytes that came with the head and keeps all of them. */
+  hold(buffer: Buffer, start: number, end: number): number {
+    let at = start;
+    while (at < end && !this.#body.isDone && !this.#body.isBad) {
+      at = this.#body.feed(buffer, at, end);
+      this.#append(buffer);
+    }
+    return at;
+  }
+
+  /** Keeps what was read last, unless more than `bytesMax` of the body would be held: then it says false. */
+  keep(buffer: Buffer, bytesMax: number): boolean {
+    const { spans, spanCount, tail } = this.#body;
+    let bytes = tail?.length ?? 0;
+    for (let index = 0; index < spanCount; index++) bytes += spans[index * 2 + 1] - spans[index * 2];
+    if (this.bodyLength + bytes > bytesMax) return false;
+    this.#append(buffer);
+    return true;
+  }
+
+  /** Sends what was read last; false: wait for the stream to drain. */
+  passTo(stream: ByteStream, buffer: Buffer): boolean {
+    const { spans, spanCount, tail } = this.#body;
+    if (spanCount === 1 && tail === undefined) return stream.write(buffer, spans[0], spans[1]);
+    const out = outBuffer();
+    let isFlowing = true;
+    let at = 0;
+    for (let index = 0; index < spanCount; index++) at += buffer.copy(out, at, spans[index * 2], spans[index * 2 + 1]);
+    if (at > 0) isFlowing = stream.write(out, 0, at);
+    if (tail !== undefined) isFlowing = stream.write(tail, 0, tail.length) && isFlowing;
+    return isFlowing;
+  }
+
+  #append(buffer: Buffer): void {
+    const { spans, spanCount, tail } = this.#body;
     for (let index = 0; index < spanCount; index++) {
       const first = spans[index * 2];
       const last = spans[index * 2 + 1];

@@ -2,7 +2,7 @@
 import type { Node } from "../core/node.js";
 import type { ByteStream, DialHandler, DialTarget } from "../core/stream.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
-import type { ProxyContext } from "./context.js";
+import type { ClusterContext } from "./context.js";
 import { type ConnectionPool, NodeConnection } from "./node-connection.js";
 import { type WaitingLink, WaitingList } from "./waiting-list.js";
 
@@ -24,7 +24,7 @@ export interface NodePoolEvents {
 /** The connections to one node: idle ones for reuse, newest first, and those being dialled. */
 export class NodePool implements ConnectionPool, TimerOwner {
   readonly node: Node;
-  readonly #context: ProxyContext;
+  readonly #context: ClusterContext;
   readonly #events: NodePoolEvents;
   readonly #idle: NodeConnection[] = [];
   readonly #all = new Set<NodeConnection>();
@@ -34,10 +34,12 @@ export class NodePool implements ConnectionPool, TimerOwner {
   #earlyCloses = 0;
   readonly #waiting = new WaitingList();
   #onEmpty: (() => void) | undefined;
+  #empty: Promise<void> | undefined;
+  #isRetired = false;
   /** Coarse time of the last byte from this node, whatever exchange it belonged to. */
   lastByteMs = 0;
 
-  constructor(node: Node, context: ProxyContext, events: NodePoolEvents) {
+  constructor(node: Node, context: ClusterContext, events: NodePoolEvents) {
     this.node = node;
     this.#context = context;
     this.#events = events;
@@ -68,7 +70,7 @@ export class NodePool implements ConnectionPool, TimerOwner {
     const { nodeIdleConnectionsMax, nodeKeepAliveTimeoutMs } = this.#context.config;
     // A second less than the node says, so that it does not close just as the next request is under way.
     const limitMs = keepAliveMs >= 0 ? Math.min(nodeKeepAliveTimeoutMs, keepAliveMs - 1000) : nodeKeepAliveTimeoutMs;
-    if (!connection.stream.isOpen || this.#idle.length >= nodeIdleConnectionsMax || limitMs <= 0) {
+    if (!connection.stream.isOpen || this.#isRetired || this.#idle.length >= nodeIdleConnectionsMax || limitMs <= 0) {
       connection.stream.destroy();
       return;
     }
@@ -87,7 +89,7 @@ export class NodePool implements ConnectionPool, TimerOwner {
   /** A connection has closed. */
   forget(connection: NodeConnection): void {
     this.#all.delete(connection);
-    if (this.#all.size === 0) this.#onEmpty?.();
+    this.noteIfEmpty();
     if (connection.user === undefined) this.#removeIdle(connection);
   }
 
@@ -178,23 +180,40 @@ export class NodePool implements ConnectionPool, TimerOwner {
     for (const connection of this.#idle.splice(0)) connection.stream.destroy();
   }
 
+  /** The node has left its cluster: what runs may finish, nothing is kept. Resolves when the last connection has closed. */
+  retire(): Promise<void> {
+    this.#isRetired = true;
+    this.closeIdle();
+    return this.#whenEmpty();
+  }
+
   /** Ends every connection and every dial now; resolves when the last connection has closed. */
   destroy(): Promise<void> {
     this.#context.wheel.cancel(this.#sweep);
     for (const dial of [...this.#dials]) dial.abandon();
     for (const connection of [...this.#all]) connection.stream.destroy();
     this.#idle.length = 0;
-    if (this.#all.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
+    return this.#whenEmpty();
+  }
+
+  async #whenEmpty(): Promise<void> {
+    if (this.#all.size === 0 && this.#dials.size === 0) return;
+    this.#empty ??= new Promise((resolve) => {
       this.#onEmpty = resolve;
     });
+    await this.#empty;
+  }
+
+  /** A connection or a dial has ended. */
+  noteIfEmpty(): void {
+    if (this.#all.size === 0 && this.#dials.size === 0) this.#onEmpty?.();
   }
 }
 
 /** One dial, over the addresses of the node's name in turn, within one time limit. */
 class PendingDial implements DialHandler, TimerOwner {
   readonly #pool: NodePool;
-  readonly #context: ProxyContext;
+  readonly #context: ClusterContext;
   readonly #waiter: DialWaiter;
   readonly #targets: readonly DialTarget[];
   readonly #timer = new TimerEntry(this);
@@ -205,7 +224,7 @@ class PendingDial implements DialHandler, TimerOwner {
 
   constructor(
     pool: NodePool,
-    context: ProxyContext,
+    context: ClusterContext,
     waiter: DialWaiter,
     targets: readonly DialTarget[],
     preferred: number,
@@ -258,10 +277,13 @@ class PendingDial implements DialHandler, TimerOwner {
     this.#context.counters.dialsFailed++;
     this.#context.onNameDoubted(this.#pool.node);
     this.#waiter.onDialFailed(this.#pool.node, code);
+    this.#pool.noteIfEmpty();
   }
 
   abandon(): void {
-    if (this.#end()) this.#cancel();
+    if (!this.#end()) return;
+    this.#cancel();
+    this.#pool.noteIfEmpty();
   }
 
   #end(): boolean {

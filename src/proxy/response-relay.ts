@@ -5,13 +5,13 @@ import { equalsIgnoreCase } from "../http1/chars.js";
 import { composeResponse, RESPONSE_ADDED_BYTES_MAX, type ResponseEdits } from "../http1/compose-response.js";
 import { Framing } from "../http1/framing.js";
 import { HeadResult } from "../http1/request-head.js";
-import { ResponseHead } from "../http1/response-head.js";
 import { outBuffer } from "./buffers.js";
-import type { ProxyContext } from "./context.js";
+import type { ClusterContext } from "./context.js";
 import type { NodeConnection } from "./node-connection.js";
 
 /** The exchange whose response is relayed. */
 export interface RelayedExchange {
+  readonly context: ClusterContext;
   /** Minor version of the request. */
   readonly minor: number;
   readonly isHead: boolean;
@@ -39,7 +39,6 @@ export interface RelayedExchange {
 
 /** The client that the response goes to. */
 export interface RelayClient {
-  readonly context: ProxyContext;
   /** Sends to the client; false: wait for `onClientDrain`. */
   write(buffer: Buffer, start: number, end: number): boolean;
   writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean;
@@ -53,24 +52,10 @@ const JOIN_BYTES_MAX = 16 * 1024;
 const INTERIM_MAX = 10;
 const LAST_CHUNK = Buffer.from("0\r\n\r\n", "latin1");
 
-/** One parser for all connections of a process: between two reads it holds nothing. */
-const heads = new WeakMap<object, ResponseHead>();
-
-function headFor(client: RelayClient): ResponseHead {
-  const { config } = client.context;
-  let head = heads.get(client.context);
-  if (head === undefined) {
-    head = new ResponseHead(config);
-    heads.set(client.context, head);
-  }
-  return head;
-}
-
 /** Reads one response from a node and passes it on, head first and then body, framed for this client. */
 export class ResponseRelay {
   readonly #exchange: RelayedExchange;
   readonly #client: RelayClient;
-  readonly #head: ResponseHead;
   readonly #body: BodyFramer;
   readonly #edits: ResponseEdits = {
     addsChunked: false,
@@ -92,8 +77,7 @@ export class ResponseRelay {
   constructor(exchange: RelayedExchange, client: RelayClient) {
     this.#exchange = exchange;
     this.#client = client;
-    this.#head = headFor(client);
-    this.#body = new BodyFramer(client.context.config.responseHeadBytesMax);
+    this.#body = new BodyFramer(exchange.context.config.responseHeadBytesMax);
   }
 
   get bodyBytes(): number {
@@ -122,7 +106,7 @@ export class ResponseRelay {
   }
 
   #parse(buffer: Buffer, start: number, end: number): void {
-    const head = this.#head;
+    const { responseHead: head, counters } = this.#exchange.context;
     let at = start;
     for (;;) {
       const result = head.parse(buffer, at, end, this.#exchange.isHead);
@@ -132,7 +116,7 @@ export class ResponseRelay {
         return;
       }
       if (result === HeadResult.REFUSED) {
-        if (head.isTooLarge) this.#client.context.counters.responseHeadsTooLarge++;
+        if (head.isTooLarge) counters.responseHeadsTooLarge++;
         this.#exchange.fail("ERR_BAD_RESPONSE");
         return;
       }
@@ -150,8 +134,8 @@ export class ResponseRelay {
 
   /** 100 answers an expectation or is dropped; other interim responses pass, up to a limit (RFC 9110 §15.2). */
   #relayInterim(buffer: Buffer): boolean {
-    const { counters } = this.#client.context;
-    if (this.#head.status === 100) {
+    const { responseHead: head, counters } = this.#exchange.context;
+    if (head.status === 100) {
       if (this.#exchange.awaitsContinue) this.#exchange.continueBody();
       // The body that now flows may have ended the exchange, if it was malformed.
       return this.#exchange.connection !== undefined;
@@ -166,14 +150,14 @@ export class ResponseRelay {
     edits.connection = "";
     edits.upgradeToken = "";
     edits.setCookie = "";
-    const out = outBuffer(this.#head.end - this.#head.start + RESPONSE_ADDED_BYTES_MAX);
+    const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX);
     counters.responses1xx++;
-    this.#client.write(out, 0, composeResponse(this.#head, buffer, out, 0, edits));
+    this.#client.write(out, 0, composeResponse(head, buffer, out, 0, edits));
     return true;
   }
 
   #switchProtocols(buffer: Buffer, end: number): void {
-    const head = this.#head;
+    const { responseHead: head, counters } = this.#exchange.context;
     const { upgradeToken } = this.#exchange;
     if (upgradeToken === "" || !equalsIgnoreCase(buffer, head.upgradeStart, head.upgradeEnd, upgradeToken)) {
       this.#exchange.fail("ERR_BAD_RESPONSE");
@@ -181,7 +165,7 @@ export class ResponseRelay {
     }
     if (!this.#client.canOpenTunnel()) {
       // There was room when the request was sent; others were faster.
-      this.#client.context.counters.requestsRefusedAtTunnelLimit++;
+      counters.requestsRefusedAtTunnelLimit++;
       this.#exchange.fail("ERR_AT_CAPACITY");
       return;
     }
@@ -193,7 +177,7 @@ export class ResponseRelay {
     edits.setCookie = this.#exchange.newCookie();
     const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX + edits.setCookie.length);
     this.status = 101;
-    this.#client.context.counters.responses1xx++;
+    counters.responses1xx++;
     const rest = head.end;
     this.#exchange.onResponseBegins();
     this.#client.write(out, 0, composeResponse(head, buffer, out, 0, edits));
@@ -202,8 +186,8 @@ export class ResponseRelay {
 
   /** The final head, and the body bytes that came with it, leave in one write. */
   #begin(buffer: Buffer, end: number): void {
-    const head = this.#head;
     const exchange = this.#exchange;
+    const { responseHead: head } = exchange.context;
     const client = this.#client;
     const edits = this.#edits;
     const isOld = exchange.minor === 0;
@@ -267,7 +251,7 @@ export class ResponseRelay {
   }
 
   #countStatus(): void {
-    const { counters } = this.#client.context;
+    const { counters } = this.#exchange.context;
     if (this.status < 300) counters.responses2xx++;
     else if (this.status < 400) counters.responses3xx++;
     else if (this.status < 500) counters.responses4xx++;

@@ -1,7 +1,7 @@
 // Hot path: raw bytes in both directions after an upgrade.
 import type { ByteStream, StreamHandler } from "../core/stream.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
-import type { ProxyContext } from "./context.js";
+import type { ClusterContext } from "./context.js";
 
 /** Who hears of the end of a tunnel. */
 export interface TunnelOwner {
@@ -10,14 +10,14 @@ export interface TunnelOwner {
 
 /** Two streams joined. A slow side pauses the other; a FIN on one side is passed on and the other may go on. */
 export class Tunnel implements TimerOwner {
-  readonly #context: ProxyContext;
+  readonly #context: ClusterContext;
   readonly #owner: TunnelOwner;
   readonly #client: TunnelEnd;
   readonly #node: TunnelEnd;
   readonly #timer = new TimerEntry(this);
   #openEnds = 2;
 
-  constructor(context: ProxyContext, client: ByteStream, node: ByteStream, owner: TunnelOwner) {
+  constructor(context: ClusterContext, client: ByteStream, node: ByteStream, owner: TunnelOwner) {
     this.#context = context;
     this.#owner = owner;
     this.#client = new TunnelEnd(this, client);

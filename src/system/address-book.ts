@@ -2,7 +2,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { type Clock, sleep } from "../core/clock.js";
 import type { Log } from "../core/log.js";
-import type { Node } from "../core/node.js";
+import type { Node, NodeAddress } from "../core/node.js";
 import type { DialTarget } from "../core/stream.js";
 
 /** Resolves a host name to address literals, best first; rejects when it has none. */
@@ -12,13 +12,15 @@ export const systemResolve: Resolve = async (host) =>
   (await lookup(host, { all: true, verbatim: true })).map(({ address }) => address);
 
 export interface AddressBookOptions {
-  /** How often names are resolved again. */
-  readonly intervalMs: number;
+  /** How often names are resolved again, read anew each time; 0 is never. */
+  readonly resolveIntervalMs: number;
 }
 
 /** A doubted name is resolved at most this often. */
 const DOUBT_INTERVAL_MS = 1000;
 const FIRST_ANSWER_MS = 2000;
+/** How often it is looked whether names are to be resolved again after all. */
+const IDLE_MS = 10_000;
 
 /**
  * The addresses of the nodes. Names are resolved here, off the request path; the last answer is kept when the
@@ -28,26 +30,36 @@ export class AddressBook {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #resolve: Resolve;
-  readonly #intervalMs: number;
-  readonly #targets: (readonly DialTarget[])[] = [];
-  readonly #named: readonly Node[];
+  readonly #options: AddressBookOptions;
+  readonly #targets = new Map<Node, readonly DialTarget[]>();
+  #named: readonly Node[] = [];
   readonly #running = new Map<Node, Promise<void>>();
   readonly #askedMs = new Map<Node, number>();
   readonly #failing = new Set<Node>();
 
-  constructor(nodes: readonly Node[], clock: Clock, log: Log, resolve: Resolve, { intervalMs }: AddressBookOptions) {
+  constructor(nodes: readonly Node[], clock: Clock, log: Log, resolve: Resolve, options: AddressBookOptions) {
     this.#clock = clock;
     this.#log = log;
     this.#resolve = resolve;
-    this.#intervalMs = intervalMs;
-    for (const { index, address } of nodes) {
-      if (address.kind === "unix") this.#targets[index] = [{ path: address.path }];
-      else this.#targets[index] = isIP(address.host) === 0 ? [] : [{ host: address.host, port: address.port }];
-    }
-    this.#named = nodes.filter(({ index }) => this.#targets[index].length === 0);
+    this.#options = options;
+    this.update(nodes);
   }
 
-  readonly targetsOf = (node: Node): readonly DialTarget[] => this.#targets[node.index];
+  /** Other nodes from now on. What is known of those that stay is kept; the names of new ones are asked for. */
+  update(nodes: readonly Node[]): void {
+    for (const node of this.#targets.keys()) if (!nodes.includes(node)) this.#forget(node);
+    const added = nodes.filter((node) => !this.#targets.has(node));
+    for (const node of added) this.#targets.set(node, literalTargets(node.address));
+    this.#named = nodes.filter(({ address }) => address.kind === "tcp" && isIP(address.host) === 0);
+  }
+
+  #forget(node: Node): void {
+    this.#targets.delete(node);
+    this.#askedMs.delete(node);
+    this.#failing.delete(node);
+  }
+
+  readonly targetsOf = (node: Node): readonly DialTarget[] => this.#targets.get(node) ?? [];
 
   /** Asks again soon: a dial to this node has failed. */
   readonly doubt = (node: Node): void => {
@@ -58,11 +70,12 @@ export class AddressBook {
 
   /** Resolves once every name has had its first answer, or a short time to get one. */
   async open(signal: AbortSignal): Promise<void> {
-    if (this.#named.length === 0) return;
+    const unknown = this.#named.filter((node) => this.targetsOf(node).length === 0);
+    if (unknown.length === 0) return;
     const timeout = new AbortController();
     const stop = AbortSignal.any([signal, timeout.signal]);
     await Promise.race([
-      Promise.all(this.#named.map((node) => this.#ask(node))),
+      Promise.all(unknown.map((node) => this.#ask(node))),
       sleep(this.#clock, FIRST_ANSWER_MS, stop),
     ]);
     timeout.abort();
@@ -70,9 +83,9 @@ export class AddressBook {
 
   /** Resolves every name again and again until the signal ends it. */
   async run(signal: AbortSignal): Promise<void> {
-    if (this.#named.length === 0 || this.#intervalMs === 0) return;
-    while (await sleep(this.#clock, this.#intervalMs, signal))
-      await Promise.all(this.#named.map((node) => this.#ask(node)));
+    while (await sleep(this.#clock, this.#options.resolveIntervalMs || IDLE_MS, signal)) {
+      if (this.#options.resolveIntervalMs > 0) await Promise.all(this.#named.map((node) => this.#ask(node)));
+    }
   }
 
   #ask(node: Node): Promise<void> {
@@ -87,7 +100,13 @@ export class AddressBook {
     this.#askedMs.set(node, this.#clock.now());
     try {
       const addresses = await this.#resolve(address.host);
-      if (addresses.length > 0) this.#targets[node.index] = addresses.map((host) => ({ host, port: address.port }));
+      // It may have left meanwhile.
+      if (addresses.length > 0 && this.#targets.has(node)) {
+        this.#targets.set(
+          node,
+          addresses.map((host) => ({ host, port: address.port })),
+        );
+      }
       if (this.#failing.delete(node)) this.#log.info({ event: "node_name_resolved", node: node.id });
     } catch (error) {
       if (this.#failing.has(node)) return;
@@ -96,4 +115,10 @@ export class AddressBook {
       this.#log.warn({ event: "node_name_unresolved", node: node.id, code });
     }
   }
+}
+
+/** What needs no name looked up. */
+function literalTargets(address: NodeAddress): readonly DialTarget[] {
+  if (address.kind === "unix") return [{ path: address.path }];
+  return isIP(address.host) === 0 ? [] : [{ host: address.host, port: address.port }];
 }

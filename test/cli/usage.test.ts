@@ -4,7 +4,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { environmentName, GROUPS, OPTION_LIST } from "../../src/config/options.js";
+import { GROUPS } from "../../src/config/option-row.js";
+import { environmentName, OPTION_LIST } from "../../src/config/options.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { makeDirectory, ROOT, runProgram, runToEnd } from "../support/program.js";
 

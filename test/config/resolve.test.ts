@@ -1,13 +1,21 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Config } from "../../src/config/config.js";
 import { environmentName, OPTION_LIST, OPTIONS, type OptionName } from "../../src/config/options.js";
-import { type OptionValue, resolveConfig } from "../../src/config/resolve.js";
+import { type ConfigSources, type OptionValue, resolveConfig as resolveWhole } from "../../src/config/resolve.js";
 import { FnlbError } from "../../src/errors.js";
-import { DEFAULTS } from "../support/balancer.js";
+import { DEFAULTS, type FlatConfig } from "../support/balancer.js";
+
+/** The settings of the process and of its only cluster. */
+function resolveConfig(sources?: ConfigSources): FlatConfig {
+  const { clusters, routes, ...settings } = resolveWhole(sources);
+  assert.deepEqual([clusters.length, routes.length], [1, 1]);
+  const [{ name, ...cluster }] = clusters;
+  assert.equal(name, "default");
+  return { ...settings, ...cluster };
+}
 
 /** A value for each option that is not its default, and the one field of the config that it must change. */
-const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: keyof Config, value: unknown]>> = {
+const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: keyof FlatConfig, value: unknown]>> = {
   listen: [":9000", "listeners", [{ address: { kind: "tcp", host: "0.0.0.0", port: 9000 }, proxyProtocol: false }]],
   "proxy-listen": [
     "unix:/run/p.sock",
@@ -24,6 +32,7 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   "maglev-table-size": ["251", "maglevTableSize", 251],
   rebalance: ["true", "rebalance", true],
   "sticky-cookie": ["fnlb", "stickyCookie", "fnlb"],
+  "sticky-header": ["x-node", "stickyHeader", "x-node"],
   "sticky-codec": ["raw, hash", "stickyCodecs", ["raw", "hash"]],
   "sticky-secret": ["0123456789abcdef", "stickySecrets", ["0123456789abcdef"]],
   "sticky-ttl": ["1h", "stickyTtlMs", 3_600_000],
@@ -80,6 +89,7 @@ const NEEDED: Readonly<Partial<Record<OptionName, Partial<Record<OptionName, str
   "wrr-mode": { policy: "weighted-round-robin" },
   rebalance: { policy: "weighted-round-robin" },
   "sticky-cookie": { "sticky-codec": "raw" },
+  "sticky-header": { "sticky-codec": "raw" },
   "sticky-secret": { "sticky-cookie": "fnlb" },
 };
 
@@ -160,10 +170,12 @@ describe("resolving a config", () => {
   });
 
   it("cannot be changed afterwards", () => {
-    const config = resolveConfig({ options: { nodes: "a,b" } });
-    assert.throws(() => Object.assign(config, { attemptsMax: 9 }), TypeError);
-    assert.throws(() => Object.assign(config.nodes[0].address, { port: 9 }), TypeError);
-    assert.throws(() => (config.nodes as unknown[]).push({}), TypeError);
+    const config = resolveWhole({ options: { nodes: "a,b" } });
+    const [cluster] = config.clusters;
+    assert.throws(() => Object.assign(config, { connectionsMax: 9 }), TypeError);
+    assert.throws(() => Object.assign(cluster, { attemptsMax: 9 }), TypeError);
+    assert.throws(() => Object.assign(cluster.nodes[0].address, { port: 9 }), TypeError);
+    assert.throws(() => (cluster.nodes as unknown[]).push({}), TypeError);
   });
 
   it("does not read what Kubernetes injects for a service called fnlb", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, it } from "node:test";
 import { createBalancer } from "../../src/balancer.js";
-import { DEFAULTS, localNode, startBalancer } from "../support/balancer.js";
+import { DEFAULTS, localNode, oneCluster, startBalancer } from "../support/balancer.js";
 import { FakeClock } from "../support/fake-clock.js";
 import { ok, startRawOrigin } from "../support/raw-origin.js";
 import { connectClient } from "../support/raw-peer.js";
@@ -142,10 +142,9 @@ describe("drain", () => {
   });
 
   it("ends a start that is under way: nothing stays open behind it", async (t) => {
-    const balancer = createBalancer(
-      { ...DEFAULTS, nodes: [localNode(1)] },
-      { log: { debug() {}, info() {}, warn() {}, error() {} } },
-    );
+    const balancer = createBalancer(oneCluster({ ...DEFAULTS, nodes: [localNode(1)] }), {
+      log: { debug() {}, info() {}, warn() {}, error() {} },
+    });
     t.after(() => balancer.close());
     const started = balancer.listen();
     const closed = balancer.close();

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { type Balancer, type BalancerDependencies, createBalancer } from "../../src/balancer.js";
-import type { Config, ListenerConfig, NodeConfig } from "../../src/config/config.js";
+import type { ClusterSettings, Config, ListenerConfig, NodeConfig, ProcessSettings } from "../../src/config/config.js";
 import type { LogFields } from "../../src/core/log.js";
 import { ByteLog } from "./byte-log.js";
 import { seeded } from "./seeded-random.js";
 
+/** Settings of a balancer with one cluster. */
+export type FlatConfig = ProcessSettings & ClusterSettings & Pick<Config, "listeners">;
+
 /** The defaults of the program, written out: what a test does not name is what users get. */
-export const DEFAULTS: Config = {
+export const DEFAULTS: FlatConfig = {
   listeners: [{ address: { kind: "tcp", host: "127.0.0.1", port: 0 }, proxyProtocol: false }],
   nodes: [],
   key: [{ kind: "path" }],
@@ -21,6 +24,7 @@ export const DEFAULTS: Config = {
   wrrMode: "smooth",
   slowStartMs: 0,
   stickyCookie: "",
+  stickyHeader: "",
   stickyCodecs: ["signed"],
   stickySecrets: [],
   stickyTtlMs: 0,
@@ -78,7 +82,7 @@ export interface TestBalancer {
   readonly port: number;
   /** As `listen` gave them. */
   readonly addresses: readonly string[];
-  readonly config: Config;
+  readonly config: FlatConfig;
   readonly events: readonly LogEvent[];
   /** The next event of that name that no call has given out yet, as soon as it is there. */
   event(name: string): Promise<LogEvent>;
@@ -86,7 +90,7 @@ export interface TestBalancer {
   until(what: string, test: (snapshot: ReturnType<Balancer["snapshot"]>) => boolean): Promise<void>;
 }
 
-export type TestConfig = Partial<Omit<Config, "nodes" | "listeners">> & {
+export type TestConfig = Partial<Omit<FlatConfig, "nodes" | "listeners">> & {
   /** Ports of this machine, or complete nodes. */
   readonly nodes: readonly (number | NodeConfig)[];
   readonly listeners?: readonly ListenerConfig[];
@@ -112,12 +116,12 @@ export async function startBalancer(
     arrivals.wake();
   };
   const log = { debug: record("debug"), info: record("info"), warn: record("warn"), error: record("error") };
-  const complete: Config = {
+  const complete: FlatConfig = {
     ...DEFAULTS,
     ...config,
     nodes: config.nodes.map((node) => (typeof node === "number" ? localNode(node) : node)),
   };
-  const balancer = createBalancer(complete, { log, random: seeded(++started), ...dependencies });
+  const balancer = createBalancer(oneCluster(complete), { log, random: seeded(++started), ...dependencies });
   t.after(async () => {
     await balancer.close();
     const { connections, exchanges, tunnels, timers, nodes } = balancer.snapshot();
@@ -157,6 +161,27 @@ export async function startBalancer(
         clearInterval(poll);
       }
     },
+  };
+}
+
+/** The names of the program where nobody names anything. */
+export function oneCluster(settings: FlatConfig): Config {
+  return {
+    ...settings,
+    clusters: [{ ...settings, name: "default" }],
+    routes: [
+      {
+        name: "default",
+        hosts: [],
+        path: "/",
+        isExact: false,
+        methods: [],
+        headers: [],
+        cluster: "default",
+        stripsPrefix: false,
+        redirectsSlash: false,
+      },
+    ],
   };
 }
 

@@ -1,0 +1,339 @@
+import type { ClusterConfig, ClusterSettings, ProcessSettings } from "../config/config.js";
+import type { NodeConfig } from "../config/node-address.js";
+import type { Clock } from "../core/clock.js";
+import { type Cluster, staticCluster } from "../core/cluster.js";
+import { DeadHosts } from "../core/dead-hosts.js";
+import type { Exchange } from "../core/exchange.js";
+import { createNode, type Node } from "../core/node.js";
+import type { Policy } from "../core/policies/policy.js";
+import { createPolicy } from "../core/policies/table.js";
+import { Rebalancer } from "../core/rebalancer.js";
+import { RetryBudget } from "../core/retry.js";
+import { type Ping, tcpPing } from "../health/ping.js";
+import { runPingLoop } from "../health/ping-loop.js";
+import { askOptions, runSilenceWatch } from "../health/silence-watch.js";
+import { ResponseHead } from "../http1/response-head.js";
+import type { ClusterContext, ProxyContext } from "../proxy/context.js";
+import { FallbackRoundTripper } from "../proxy/fallback-round-tripper.js";
+import { NodePool, type NodePoolEvents } from "../proxy/node-pool.js";
+import { AddressBook, type Resolve } from "../system/address-book.js";
+import { affinityOf } from "./affinity.js";
+
+export interface RunningClusterDependencies {
+  readonly context: ProxyContext;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+  readonly resolve: Resolve;
+  /** Ends every loop. */
+  readonly stopping: AbortSignal;
+  /** Keeps a loop until it has ended, so that whoever closes can wait for it. */
+  readonly keep: (loop: Promise<unknown>) => void;
+}
+
+export interface NodeState {
+  readonly node: Node;
+  readonly connections: number;
+  readonly idleConnections: number;
+}
+
+type Settings = ProcessSettings & ClusterSettings;
+
+/** Settings from which a cluster's policy is made; a change of one makes a new policy over the same nodes. */
+const POLICY_FIELDS = [
+  "policy",
+  "hash",
+  "balanceFactor",
+  "spread",
+  "maglevTableSize",
+  "rebalance",
+  "wrrMode",
+  "slowStartMs",
+  "nodeConnectionsMax",
+] as const satisfies readonly (keyof ClusterSettings)[];
+
+/** Settings from which affinity is made. */
+const AFFINITY_FIELDS = [
+  "stickyCookie",
+  "stickyHeader",
+  "stickyCodecs",
+  "stickySecrets",
+  "stickyTtlMs",
+  "stickyMaxAgeMs",
+  "stickyPath",
+  "stickyDomain",
+  "stickySecure",
+  "stickyHttpOnly",
+  "stickySameSite",
+] as const satisfies readonly (keyof ClusterSettings)[];
+
+const SILENCE_CHECK_MS_MIN = 25;
+const SILENCE_CHECK_MS_MAX = 250;
+
+/** One cluster at work: its nodes and policy, their connections, the dead-host set and the loops that watch them. */
+export class RunningCluster {
+  readonly name: string;
+  readonly roundTripper: FallbackRoundTripper;
+  readonly #dependencies: RunningClusterDependencies;
+  readonly #context: { -readonly [Field in keyof ClusterContext]: ClusterContext[Field] };
+  readonly #addressBook: AddressBook;
+  readonly #pools: NodePool[] = [];
+  readonly #retired = new Set<NodePool>();
+  readonly #pingLoops = new Map<Node, AbortController>();
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #poolEvents: NodePoolEvents;
+  readonly #ping: Ping;
+  #nodes: readonly Node[];
+
+  constructor(dependencies: RunningClusterDependencies, { name, ...settings }: ClusterConfig) {
+    const { context, resolve, stopping } = dependencies;
+    const { clock, log, counters, dial } = context;
+    this.name = name;
+    this.#dependencies = dependencies;
+    this.#signal = AbortSignal.any([this.#stop.signal, stopping]);
+    this.#nodes = settings.nodes.map(({ id, address, weight }, index) => createNode(id, index, address, weight));
+    const config: Settings = { ...context.config, ...settings };
+    this.#addressBook = new AddressBook(this.#nodes, clock, log, resolve, config);
+    const { targetsOf, doubt } = this.#addressBook;
+    this.#context = {
+      ...context,
+      name,
+      config,
+      cluster: this.#makeCluster(config),
+      sticky: affinityOf(config, clock),
+      deadHosts: new DeadHosts({
+        onDead: (node, code) => this.#onDead(node, code),
+        onAlive: (node) => this.#onAlive(node),
+      }),
+      retryBudget: new RetryBudget(),
+      responseHead: new ResponseHead(config),
+      targetsOf,
+      onNameDoubted: doubt,
+    };
+    this.#poolEvents = {
+      onSuspect: (node, reason) => {
+        if (node.suspect || !node.alive) return;
+        node.suspect = true;
+        counters.nodeSuspicions++;
+        log.warn({ event: "node_suspect", ...this.#naming(node), reason });
+        this.#pools[node.index].releaseWaiting();
+      },
+      onTrusted: (node) => {
+        if (!node.suspect) return;
+        node.suspect = false;
+        this.#context.cluster.noteReturn(node);
+        log.info({ event: "node_trusted", ...this.#naming(node) });
+      },
+    };
+    for (const node of this.#nodes) this.#pools.push(new NodePool(node, this.#context, this.#poolEvents));
+    this.#ping = tcpPing({ clock, dial, targetsOf });
+    this.roundTripper = new FallbackRoundTripper(this.#context, this.#pools);
+  }
+
+  get context(): ClusterContext {
+    return this.#context;
+  }
+
+  get nodes(): readonly NodeState[] {
+    return this.#nodes.map((node) => {
+      const { connectionCount, idleCount } = this.#pools[node.index];
+      return { node, connections: connectionCount, idleConnections: idleCount };
+    });
+  }
+
+  /** Looks the names up; resolves when every one has had its first answer, or a short time to get one. */
+  open(): Promise<void> {
+    return this.#addressBook.open(this.#signal);
+  }
+
+  /** Starts the loops. */
+  run(): void {
+    const { keep } = this.#dependencies;
+    const { clock, counters, dial, targetsOf, config } = this.#context;
+    keep(this.#addressBook.run(this.#signal));
+    const ask = askOptions({
+      clock,
+      dial,
+      targetsOf,
+      onAsk: () => counters.probes++,
+      timeoutMs: () => config.pingTimeoutMs,
+    });
+    keep(
+      runSilenceWatch(
+        {
+          clock,
+          ask,
+          isSilent: (node) => config.silenceMs > 0 && this.#pools[node.index].isSilent(config.silenceMs),
+          onAnswer: (node) => this.#pools[node.index].noteByte(),
+          onSilence: (node) => this.#poolEvents.onSuspect(node, "silent"),
+        },
+        {
+          get checkMs() {
+            return Math.min(SILENCE_CHECK_MS_MAX, Math.max(SILENCE_CHECK_MS_MIN, config.silenceMs / 4));
+          },
+          get suspectIntervalMs() {
+            return config.pingIntervalMs;
+          },
+        },
+        () => this.#nodes,
+        this.#signal,
+      ),
+    );
+  }
+
+  /**
+   * Takes new settings over, from the next request on. Nodes that stay keep everything: their connections, what is
+   * known of them, and their places in the order of a policy that is the same as before.
+   */
+  update({ config: process, accessLog, isTrusted }: ProxyContext, { name: _, ...settings }: ClusterConfig): void {
+    const context = this.#context;
+    const before: ClusterSettings = { ...context.config };
+    // In place: connections and loops hold on to the object.
+    Object.assign(context.config, process, settings);
+    context.accessLog = accessLog;
+    context.isTrusted = isTrusted;
+    const changed = (fields: readonly (keyof ClusterSettings)[]) =>
+      fields.some((field) => JSON.stringify(before[field]) !== JSON.stringify(settings[field]));
+    const isNewPolicy = changed(POLICY_FIELDS);
+    if (changed(AFFINITY_FIELDS)) context.sticky = affinityOf(settings, context.clock);
+    if (before.responseHeadBytesMax !== settings.responseHeadBytesMax) {
+      context.responseHead = new ResponseHead(context.config);
+    }
+    if (changed(["nodes"])) this.#updateNodes(settings.nodes);
+    if (isNewPolicy) context.cluster = this.#makeCluster(context.config);
+    else if (changed(["nodes"])) context.cluster.update(this.#nodes);
+  }
+
+  #updateNodes(next: readonly NodeConfig[]): void {
+    const { log } = this.#context;
+    const known = new Map(this.#nodes.map((node) => [node.id, node]));
+    const leaving = new Set(this.#nodes);
+    const taken = new Set<number>([...this.#retired].map(({ node }) => node.index));
+    for (const { id } of next) {
+      const node = known.get(id);
+      if (node === undefined) continue;
+      leaving.delete(node);
+      taken.add(node.index);
+    }
+    for (const node of leaving) {
+      taken.add(node.index);
+      this.#dependencies.keep(this.#retire(node));
+    }
+    let free = 0;
+    this.#nodes = next.map(({ id, address, weight }) => {
+      const node = known.get(id);
+      if (node !== undefined) {
+        node.weight = weight;
+        return node;
+      }
+      // The index of a node that still finishes something is not given to another.
+      while (taken.has(free)) free++;
+      taken.add(free);
+      const added = createNode(id, free, address, weight);
+      this.#pools[free] = new NodePool(added, this.#context, this.#poolEvents);
+      log.info({ event: "node_added", ...this.#naming(added) });
+      return added;
+    });
+    this.#addressBook.update([...this.#nodes, ...[...this.#retired].map(({ node }) => node)]);
+    this.#dependencies.keep(this.#addressBook.open(this.#signal));
+  }
+
+  /** What runs at the node may finish; it gets nothing new. */
+  async #retire(node: Node): Promise<void> {
+    const pool = this.#pools[node.index];
+    node.mode = "disabled";
+    this.#pingLoops.get(node)?.abort();
+    this.#pingLoops.delete(node);
+    this.#retired.add(pool);
+    this.#context.log.info({ event: "node_removed", ...this.#naming(node) });
+    await pool.retire();
+    this.#retired.delete(pool);
+  }
+
+  /** The cluster is gone from the config: its loops end, what runs may finish. */
+  async retire(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#nodes.map((node) => this.#retire(node)));
+  }
+
+  /** Ends every connection now; resolves when the last one has closed. */
+  async destroy(): Promise<void> {
+    this.#stop.abort();
+    const pools = new Set([...this.#nodes.map((node) => this.#pools[node.index]), ...this.#retired]);
+    await Promise.all([...pools].map((pool) => pool.destroy()));
+  }
+
+  #makeCluster(config: Settings): Cluster {
+    const { random, context } = this.#dependencies;
+    const { clock, log } = context;
+    const now = () => clock.now();
+    const policy = policyOf(config, { clock, random });
+    const onMove = (node: Node, weight: number) => log.info({ event: "weight_moved", ...this.#naming(node), weight });
+    const picking = config.rebalance ? new Rebalancer(policy, { clock, onMove }) : policy;
+    const affinity = (exchange: Exchange, members: readonly Node[]) =>
+      this.#context.sticky?.find({ cookieHeader: exchange.cookieHeader, members, exchange });
+    const hasAffinity = config.stickyCookie !== "" || config.stickyHeader !== "";
+    return staticCluster({ policy: picking, now, random, ...(hasAffinity ? { affinity } : {}) }, config, this.#nodes);
+  }
+
+  #onDead(node: Node, code: string): void {
+    const { counters, log } = this.#context;
+    counters.nodeDeaths++;
+    log.warn({ event: "node_dead", ...this.#naming(node), code });
+    const pool = this.#pools[node.index];
+    pool.closeIdle();
+    pool.failDials(code);
+    if (node.mode === "disabled") return;
+    const stop = new AbortController();
+    this.#pingLoops.set(node, stop);
+    this.#dependencies.keep(this.#watchDead(node, AbortSignal.any([stop.signal, this.#signal])));
+  }
+
+  #onAlive(node: Node): void {
+    const { counters, log, cluster } = this.#context;
+    counters.nodeRevivals++;
+    log.info({ event: "node_alive", ...this.#naming(node) });
+    this.#pingLoops.get(node)?.abort();
+    this.#pingLoops.delete(node);
+    cluster.noteReturn(node);
+    this.roundTripper.onNodeAlive();
+  }
+
+  async #watchDead(node: Node, signal: AbortSignal): Promise<void> {
+    const { random } = this.#dependencies;
+    const { clock, counters, config, deadHosts } = this.#context;
+    const onPing = () => {
+      counters.pings++;
+      this.#addressBook.doubt(node);
+    };
+    const { pingIntervalMs: intervalMs, pingTimeoutMs: timeoutMs } = config;
+    const outcome = await runPingLoop(
+      { clock, random, ping: this.#ping, onPing },
+      { intervalMs, timeoutMs },
+      node,
+      signal,
+    );
+    if (outcome === "alive") deadHosts.revive(node);
+  }
+
+  /** How events name a node. */
+  #naming(node: Node): { readonly cluster: string; readonly node: string } {
+    return { cluster: this.name, node: node.id };
+  }
+}
+
+interface Chance {
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+function policyOf(settings: ClusterSettings, { clock, random }: Chance): Policy {
+  const { wrrMode: mode, maglevTableSize: tableSize } = settings;
+  return createPolicy(settings.policy, { ...settings, mode, tableSize, now: () => clock.now(), random });
+}
+
+/** Throws `ERR_OPTION` for settings that no cluster can be made of, before anything has changed. */
+export function proveCluster(settings: ClusterSettings, chance: Chance): void {
+  policyOf(settings, chance);
+  affinityOf(settings, chance.clock);
+}

@@ -1,0 +1,315 @@
+import { isPrime } from "../core/policies/maglev.js";
+import { POLICIES, type PolicyName } from "../core/policies/table.js";
+import { readUpgradeTokens } from "./forwarding-values.js";
+import { readKeyParts } from "./key-parts.js";
+import { NODE_SHAPE, readNodes } from "./node-address.js";
+import type { OptionRow } from "./option-row.js";
+import { readStickyCodecs, readStickyDomain, readStickyName, readStickyPath, readStickySecrets } from "./sticky.js";
+import { badOption } from "./units.js";
+import { choice, count, duration, type Given, list, single, size, text, toggle } from "./value.js";
+
+const DAY_MS = 86_400_000;
+const MIB = 1024 * 1024;
+const BALANCE_FACTOR_MAX = 1000;
+
+/** Options that each cluster may have of its own. */
+export const CLUSTER_OPTIONS = {
+  nodes: {
+    field: "nodes",
+    group: "Traffic",
+    ...text(readNodes),
+    default: "127.0.0.1:8080",
+    help: `Comma-separated nodes: ${NODE_SHAPE}; the default port is 8080.`,
+  },
+
+  key: {
+    field: "key",
+    group: "Routing",
+    ...list(readKeyParts),
+    default: "path",
+    help: "What is hashed to choose a node: path, target (with query), prefix:N (first N path segments), query:NAME, header:NAME, cookie:NAME, client (address), host, method, or several joined by commas.",
+  },
+  "key-required": {
+    field: "keyRequired",
+    group: "Routing",
+    ...toggle(),
+    default: "false",
+    help: "Refuse a request that has no part of the key with 400 instead of routing it by its path.",
+  },
+  policy: {
+    field: "policy",
+    group: "Routing",
+    ...choice(Object.keys(POLICIES) as PolicyName[]),
+    default: "ring-hash",
+    help: "How a node is chosen; docs/policies.md says which is for what.",
+  },
+  hash: {
+    field: "hash",
+    group: "Routing",
+    ...choice(["fast", "ketama"]),
+    default: "fast",
+    help: "Hash of ring-hash: fast, or ketama (md5), which puts a key where any ketama client puts it.",
+  },
+  "balance-factor": {
+    field: "balanceFactor",
+    group: "Routing",
+    kind: "number",
+    max: BALANCE_FACTOR_MAX,
+    read: readBalanceFactor,
+    default: "1.5",
+    help: "A node with more than eight requests at once and this many times its share takes no new keys; 0 turns the bound off, else at least 1. For policies by key.",
+  },
+  spread: {
+    field: "spread",
+    group: "Routing",
+    ...count({ min: 1, max: 1000 }),
+    default: "1",
+    help: "How many nodes share a key once its node has eight requests at once; below that it stays on one. For policies by key; 1 turns it off.",
+  },
+  "maglev-table-size": {
+    field: "maglevTableSize",
+    group: "Routing",
+    ...count({ min: 2, max: 5_000_011 }),
+    read: readTableSize,
+    default: "65537",
+    help: "Places in the table of maglev, a prime; a hundred or more for each node.",
+  },
+  "wrr-mode": {
+    field: "wrrMode",
+    group: "Routing",
+    ...choice(["smooth", "interleaved"]),
+    default: "smooth",
+    help: "Order of weighted-round-robin for weights 5, 1, 1: smooth a a b a c a a, interleaved (as oxy) a a a a a b c.",
+  },
+  rebalance: {
+    field: "rebalance",
+    group: "Routing",
+    ...toggle(),
+    default: "false",
+    help: "Move weight away from nodes that fail or are slow, and back when they recover; for weighted-round-robin, least-loaded, p2c-ewma and random.",
+  },
+  "slow-start": {
+    field: "slowStartMs",
+    group: "Routing",
+    ...duration({ max: DAY_MS }),
+    default: "0",
+    help: "Time in which a node that has come back grows from a tenth of its share to all of it; 0 turns it off.",
+  },
+
+  "sticky-cookie": {
+    field: "stickyCookie",
+    group: "Affinity",
+    ...text(readStickyName),
+    default: "",
+    help: "Keep each client on its node by a cookie of this name, whatever the policy says; a node that is dead or silent is left.",
+  },
+  "sticky-header": {
+    field: "stickyHeader",
+    group: "Affinity",
+    ...text(readStickyName),
+    default: "",
+    help: "Like --sticky-cookie, by a field of this name: a response says it, and a client that sends it back stays; for programs that keep no cookies.",
+  },
+  "sticky-codec": {
+    field: "stickyCodecs",
+    group: "Affinity",
+    ...list(readStickyCodecs),
+    default: "signed",
+    help: "What the cookie or field says: signed (an opaque name of the node and an HMAC), encrypted (AES-GCM), raw or hash (as oxy wrote them); of several the first is written and all are accepted.",
+  },
+  "sticky-secret": {
+    field: "stickySecrets",
+    group: "Affinity",
+    ...list(readStickySecrets),
+    default: "",
+    isRepeatable: true,
+    help: "Keys of signed (16 bytes or more) and encrypted (16, 24 or 32 bytes) values: the first writes, all are accepted. Better set by the environment.",
+  },
+  "sticky-ttl": {
+    field: "stickyTtlMs",
+    group: "Affinity",
+    ...duration({}),
+    default: "0",
+    help: "How long an encrypted value is honoured; 0 is for ever.",
+  },
+  "sticky-max-age": {
+    field: "stickyMaxAgeMs",
+    group: "Affinity",
+    ...duration({}),
+    default: "0",
+    help: "Max-Age of the cookie, in whole seconds; 0 lets it end with the browser.",
+  },
+  "sticky-path": {
+    field: "stickyPath",
+    group: "Affinity",
+    ...text(readStickyPath),
+    default: "/",
+    help: "Path of the cookie.",
+  },
+  "sticky-domain": {
+    field: "stickyDomain",
+    group: "Affinity",
+    ...text(readStickyDomain),
+    default: "",
+    help: "Domain of the cookie; by default the host that was asked and no other.",
+  },
+  "sticky-secure": {
+    field: "stickySecure",
+    group: "Affinity",
+    ...toggle(),
+    default: "false",
+    help: "Send the cookie over TLS only.",
+  },
+  "sticky-http-only": {
+    field: "stickyHttpOnly",
+    group: "Affinity",
+    ...toggle(),
+    default: "true",
+    help: "Keep the cookie out of reach for scripts.",
+  },
+  "sticky-same-site": {
+    field: "stickySameSite",
+    group: "Affinity",
+    ...choice(["strict", "lax", "none"]),
+    default: "lax",
+    help: "SameSite of the cookie; none needs --sticky-secure.",
+  },
+
+  "connect-timeout": {
+    field: "connectTimeoutMs",
+    group: "Timeouts",
+    ...duration({ min: 1 }),
+    default: "2s",
+    help: "Time to connect to a node before it is held to be dead.",
+  },
+  "dial-deadline": {
+    field: "dialDeadlineMs",
+    group: "Timeouts",
+    ...duration({ min: 1 }),
+    default: "5s",
+    help: "Time for all dials of one request together.",
+  },
+  "response-timeout": {
+    field: "responseTimeoutMs",
+    group: "Timeouts",
+    ...duration({}),
+    default: "60s",
+    help: "Time from a complete request to the first byte of its response, then 504 without repetition; 0 turns it off.",
+  },
+  "body-idle-timeout": {
+    field: "bodyIdleTimeoutMs",
+    group: "Timeouts",
+    ...duration({}),
+    default: "60s",
+    help: "Time in which a body may stand still, in either direction; 0 turns it off.",
+  },
+  "exchange-timeout": {
+    field: "exchangeTimeoutMs",
+    group: "Timeouts",
+    ...duration({}),
+    default: "0",
+    help: "Time for a whole request and its response; 0 turns it off.",
+  },
+  "node-keep-alive-timeout": {
+    field: "nodeKeepAliveTimeoutMs",
+    group: "Timeouts",
+    ...duration({}),
+    default: "4s",
+    help: "Time that a connection to a node is kept for reuse, or less if the node's Keep-Alive says so (Node servers close after 5s); 0 keeps none.",
+  },
+  "tunnel-idle-timeout": {
+    field: "tunnelIdleTimeoutMs",
+    group: "Timeouts",
+    ...duration({}),
+    default: "1h",
+    help: "Time that a tunnel, such as a websocket, may be silent in both directions; 0 turns it off.",
+  },
+
+  "ping-interval": {
+    field: "pingIntervalMs",
+    group: "Health",
+    ...duration({ min: 10, max: DAY_MS }),
+    default: "1s",
+    help: "Pause between two pings (TCP connects) of a dead node, give or take 20 %.",
+  },
+  "ping-timeout": {
+    field: "pingTimeoutMs",
+    group: "Health",
+    ...duration({ min: 1, max: DAY_MS }),
+    default: "1s",
+    help: "Time for a ping, and for the question whether a silent node still answers.",
+  },
+  silence: {
+    field: "silenceMs",
+    group: "Health",
+    ...duration({ max: DAY_MS }),
+    default: "1s",
+    help: "A node that keeps requests waiting this long without a byte of any response is asked OPTIONS *; without an answer it takes no new keys. 0 turns it off.",
+  },
+
+  attempts: {
+    field: "attemptsMax",
+    group: "Retries",
+    ...count({ min: 1, max: 100 }),
+    default: "3",
+    help: "Nodes that one request may reach; failed dials do not count.",
+  },
+  "replay-bytes": {
+    field: "replayBytesMax",
+    group: "Retries",
+    ...size({ max: 64 * MIB }),
+    default: "64KiB",
+    help: "Body bytes held so that an idempotent request can be sent again; above it the body streams on and that right is given up.",
+  },
+
+  "node-connections": {
+    field: "nodeConnectionsMax",
+    group: "Limits",
+    ...count({ min: 1, max: 10_000_000 }),
+    default: "1024",
+    help: "Requests and tunnels at one node at once; then its keys spill along the ring, and when all are full 503.",
+  },
+  "node-idle-connections": {
+    field: "nodeIdleConnectionsMax",
+    group: "Limits",
+    ...count({ max: 1_000_000 }),
+    default: "100",
+    help: "Idle connections kept for each node.",
+  },
+  "response-head-bytes": {
+    field: "responseHeadBytesMax",
+    group: "Limits",
+    ...size({ min: 256, max: MIB }),
+    default: "64KiB",
+    help: "Size of a node's response head, then 502.",
+  },
+  "body-bytes": {
+    field: "bodyBytesMax",
+    group: "Limits",
+    ...size({}),
+    default: "0",
+    help: "Size of a request body, then 413; 0 turns it off.",
+  },
+
+  upgrade: {
+    field: "upgradeTokens",
+    group: "Forwarding",
+    ...list(readUpgradeTokens),
+    default: "websocket",
+    help: "Upgrade tokens that may open a tunnel, comma-separated; none turns upgrades off.",
+  },
+} as const satisfies Readonly<Record<string, OptionRow>>;
+
+function readTableSize(given: Given): number {
+  const value = count({ min: 2, max: 5_000_011 }).read(given);
+  if (!isPrime(value)) throw badOption(given.source, "a prime number such as 65537", single(given));
+  return value;
+}
+
+function readBalanceFactor(given: Given): number {
+  const text = single(given);
+  const value = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  const isGood = value === 0 || (value >= 1 && value <= BALANCE_FACTOR_MAX);
+  if (!isGood) throw badOption(given.source, `0 or a number from 1 to ${BALANCE_FACTOR_MAX}`, text);
+  return value;
+}

@@ -1,0 +1,181 @@
+import { readTrustedProxies } from "./forwarding-values.js";
+import { LISTEN_ADDRESS_SHAPE, readListenAddresses } from "./listen-address.js";
+import type { OptionRow } from "./option-row.js";
+import { badOption } from "./units.js";
+import { choice, count, duration, type Given, list, single, size, text, toggle } from "./value.js";
+
+const DAY_MS = 86_400_000;
+const MIB = 1024 * 1024;
+
+/** Options of the whole process: where clients come in, and what they may do. */
+export const PROCESS_OPTIONS = {
+  listen: {
+    field: "listen",
+    group: "Traffic",
+    ...text(readListenAddresses),
+    default: "0.0.0.0:8081",
+    isRepeatable: true,
+    help: `Where clients connect: ${LISTEN_ADDRESS_SHAPE}; port 0 takes a free one.`,
+  },
+  "proxy-listen": {
+    field: "proxyListen",
+    group: "Traffic",
+    ...text(readListenAddresses),
+    default: "",
+    isRepeatable: true,
+    help: "Like --listen, for proxies of --trust-proxy that begin each connection with a PROXY protocol header, version 1 or 2; others are cut off.",
+  },
+
+  "head-timeout": {
+    field: "headTimeoutMs",
+    group: "Timeouts",
+    ...duration({}),
+    default: "10s",
+    help: "Time for a request head to arrive, and for the first one after connecting, then 408; 0 turns it off.",
+  },
+  "keep-alive-timeout": {
+    field: "keepAliveTimeoutMs",
+    group: "Timeouts",
+    ...duration({}),
+    default: "60s",
+    help: "Time that a client connection may be idle between requests; 0 turns it off.",
+  },
+
+  "resolve-interval": {
+    field: "resolveIntervalMs",
+    group: "Health",
+    ...duration({ max: DAY_MS }),
+    default: "10s",
+    help: "How often the names of nodes are looked up again, off the request path; 0 looks up once and after failed dials.",
+  },
+
+  connections: {
+    field: "connectionsMax",
+    group: "Limits",
+    ...count({ max: 10_000_000 }),
+    default: "0",
+    help: "Client connections at once, then 503 and close; 0 derives it from the limit of open files: (nofile - 64) / 2.",
+  },
+  "connections-per-client": {
+    field: "connectionsPerClientMax",
+    group: "Limits",
+    ...count({ max: 10_000_000 }),
+    default: "0",
+    help: "Connections of one client address at once, then 429 and close; 0 turns it off.",
+  },
+  "requests-per-connection": {
+    field: "requestsPerConnectionMax",
+    group: "Limits",
+    ...count({ max: 1_000_000_000 }),
+    default: "100000",
+    help: "Requests on one client connection, the last answered with Connection: close; 0 turns it off.",
+  },
+  tunnels: {
+    field: "tunnelsMax",
+    group: "Limits",
+    ...count({ max: 10_000_000 }),
+    default: "10000",
+    help: "Tunnels at once, then 503; 0 turns it off.",
+  },
+  "head-bytes": {
+    field: "headBytesMax",
+    group: "Limits",
+    ...size({ min: 256, max: MIB }),
+    default: "16KiB",
+    help: "Size of a request head, then 431.",
+  },
+  "head-fields": {
+    field: "headFieldsMax",
+    group: "Limits",
+    ...count({ min: 1, max: 10_000 }),
+    default: "100",
+    help: "Fields of a request head, then 431.",
+  },
+  "target-bytes": {
+    field: "targetBytesMax",
+    group: "Limits",
+    ...size({ min: 16, max: MIB }),
+    default: "8KiB",
+    help: "Length of a request target, then 414.",
+  },
+
+  "trust-proxy": {
+    field: "trustedProxies",
+    group: "Forwarding",
+    ...list(readTrustedProxies),
+    default: "",
+    isRepeatable: true,
+    help: "Addresses and CIDR blocks of proxies in front, whose forwarding fields are kept; peers on a unix socket are always trusted.",
+  },
+  "forwarded-for": {
+    field: "forwardedFor",
+    group: "Forwarding",
+    ...choice(["append", "replace", "off"]),
+    default: "append",
+    help: "X-Forwarded-For: append the client's address to what came, replace it, or leave it alone.",
+  },
+  "forwarded-headers": {
+    field: "forwardedHeaders",
+    group: "Forwarding",
+    ...choice(["x-forwarded", "forwarded", "both", "none"]),
+    default: "x-forwarded",
+    help: "What else tells nodes how the client came: X-Forwarded-Proto, -Host and -Port, Forwarded (RFC 7239), both or none.",
+  },
+  "request-id": {
+    field: "requestId",
+    group: "Forwarding",
+    ...toggle(),
+    default: "false",
+    help: "Give each request an X-Request-Id; one from a trusted proxy is kept.",
+  },
+  "abort-on-close": {
+    field: "abortOnClose",
+    group: "Forwarding",
+    ...toggle(),
+    default: "false",
+    help: "Give a request up when its client half-closes; by default only a reset or a failed write is an abort.",
+  },
+
+  "drain-delay": {
+    field: "drainDelayMs",
+    group: "Shutdown",
+    ...duration({ max: DAY_MS }),
+    default: "0",
+    help: "Time between SIGTERM and the close of the listeners, for whoever routes traffic here to notice.",
+  },
+  "shutdown-timeout": {
+    field: "shutdownTimeoutMs",
+    group: "Shutdown",
+    ...duration({ max: DAY_MS }),
+    default: "25s",
+    help: "Time for what runs to finish after the listeners have closed; then it is cut and the exit code is 1.",
+  },
+
+  "access-log": {
+    field: "accessLog",
+    group: "Logging",
+    ...text(),
+    default: "",
+    help: "File for one JSON line per request, - for standard output; SIGHUP reopens it. Off by default.",
+  },
+  "log-file": {
+    field: "logFile",
+    group: "Logging",
+    ...text(readLogFile),
+    default: "-",
+    help: "File for events, - for standard output; SIGHUP reopens it.",
+  },
+  "log-level": {
+    field: "logLevel",
+    group: "Logging",
+    ...choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
+    default: "info",
+    help: "Events below this level are not logged.",
+  },
+} as const satisfies Readonly<Record<string, OptionRow>>;
+
+function readLogFile(given: Given): string {
+  const file = single(given);
+  if (file === "") throw badOption(given.source, "a file or -", file);
+  return file;
+}

@@ -1,0 +1,14 @@
+import type { RequestHead } from "../http1/request-head.js";
+import type { ClusterContext } from "./context.js";
+import type { FallbackRoundTripper } from "./fallback-round-tripper.js";
+
+/** Where the requests of one route go. */
+export interface Destination {
+  /** Name of the route. */
+  readonly route: string;
+  readonly context: ClusterContext;
+  readonly roundTripper: FallbackRoundTripper;
+}
+
+/** The destination of a request, whose head is in `buffer`; undefined where no route matches. */
+export type Direct = (head: RequestHead, buffer: Buffer) => Destination | undefined;
