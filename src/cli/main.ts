@@ -2,15 +2,19 @@ import { readFileSync } from "node:fs";
 import yargs, { type Argv } from "yargs";
 import type { OptionSpec } from "../config/option-row.js";
 import { environmentName, OPTION_LIST, type OptionName } from "../config/options.js";
-import { type ConfigSources, resolveConfig } from "../config/resolve.js";
+import { PROGRAM_OPTIONS, type ProgramOptionName } from "../config/program-options.js";
+import type { ConfigSources } from "../config/resolve.js";
 import { badOption } from "../config/units.js";
+import { toggle } from "../config/value.js";
 import { FnlbError } from "../errors.js";
+import { check } from "./check.js";
 import { demo } from "./demo.js";
 import { EXIT } from "./exit.js";
 import { healthcheck } from "./healthcheck.js";
+import { type ConfigOrigin, loadConfig } from "./load-config.js";
 import { serve } from "./serve.js";
 
-type Command = "serve" | "demo" | "healthcheck";
+type Command = "serve" | "check" | "demo" | "healthcheck";
 
 /** Runs the command that `args` (without program and script) ask for; resolves to the exit code. */
 export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -19,14 +23,18 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   try {
     const called = await parse(args);
     if (called === undefined) return EXIT.CLEAN;
-    const config = resolveConfig({ options: called.options, env });
+    const origin: ConfigOrigin = { options: called.options, env, path: called.file || (env.FNLB_CONFIG ?? "") };
+    const watches = called.watches ?? toggleOf(env.FNLB_WATCH);
+    if (watches && origin.path === "") throw badOption('option "watch"', "given with --config", "no file");
     switch (called.command) {
       case "serve":
-        return await serve(config);
+        return await serve(origin, { watches });
+      case "check":
+        return check(origin, { prints: called.prints });
       case "demo":
-        return await demo(config);
+        return await demo(loadConfig(origin));
       case "healthcheck":
-        return await healthcheck(config);
+        return await healthcheck(loadConfig(origin));
       default:
         return called.command satisfies never;
     }
@@ -41,6 +49,11 @@ class UsageError extends Error {}
 
 interface Called {
   readonly command: Command;
+  /** Path of the config file, "" where no flag or argument names one. */
+  readonly file: string;
+  readonly watches: boolean | undefined;
+  /** Of `check`: show the result. */
+  readonly prints: boolean;
   readonly options: NonNullable<ConfigSources["options"]>;
 }
 
@@ -69,6 +82,15 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
       {},
       choose("demo"),
     )
+    .command(
+      "check [file]",
+      "validate a config: exit code 0 or 2",
+      (command) =>
+        command
+          .positional("file", { type: "string", describe: "config file, instead of --config" })
+          .option("print", { type: "boolean", describe: "show the result, and where each value comes from" }),
+      choose("check"),
+    )
     .command("healthcheck", "ask the balancer at --listen how it is: exit code 0 or 1", {}, choose("healthcheck"))
     .alias("help", "h")
     .version(packageVersion())
@@ -76,7 +98,7 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
     .epilogue(
       "Times are 250ms, 5s, 1m, 1h or bare milliseconds, sizes 500, 64KiB or 1MB. Every option can be set by the environment variable in " +
         "brackets; a flag wins. Exit codes: 0 clean end, 1 cannot start or something was cut, 2 usage error. SIGTERM and SIGINT " +
-        "drain, a second one ends at once; SIGHUP reopens log files.",
+        "drain, a second one ends at once; SIGHUP reopens log files and reloads the config file.",
     )
     .strict()
     .exitProcess(false)
@@ -84,7 +106,7 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
     .fail((message: string | null, error: Error | undefined) => {
       throw new UsageError(message ?? error?.message ?? "bad arguments");
     });
-  for (const [name, spec] of OPTION_LIST) addOption(parser, name, spec);
+  for (const [name, spec] of ALL_OPTIONS) addOption(parser, name, spec);
   let parsed: Readonly<Record<string, unknown>>;
   try {
     parsed = await parser.parseAsync();
@@ -104,10 +126,29 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
   // What yargs gives for these names are strings, booleans and arrays of them: that is how they were declared.
   for (const [name] of OPTION_LIST)
     if (parsed[name] !== undefined) options[name] = parsed[name] as string | boolean | string[];
-  return { command, options };
+  const [file, configFlag] = [parsed.file, parsed.config] as readonly (string | undefined)[];
+  if (file !== undefined && configFlag !== undefined)
+    throw new UsageError(`two config files: ${configFlag} and ${file}`);
+  return {
+    command,
+    options,
+    file: file ?? configFlag ?? "",
+    watches: parsed.watch as boolean | undefined,
+    prints: parsed.print === true,
+  };
 }
 
-function addOption(parser: Argv, name: OptionName, spec: OptionSpec): void {
+/** Every flag, those about the config file first. */
+const ALL_OPTIONS: readonly (readonly [OptionName | ProgramOptionName, OptionSpec])[] = [
+  ...(Object.entries(PROGRAM_OPTIONS) as [ProgramOptionName, OptionSpec][]),
+  ...OPTION_LIST,
+];
+
+function toggleOf(text: string | undefined): boolean {
+  return text !== undefined && toggle().read({ texts: [text], source: "environment variable FNLB_WATCH" });
+}
+
+function addOption(parser: Argv, name: OptionName | ProgramOptionName, spec: OptionSpec): void {
   const isSwitch = spec.kind === "switch";
   parser.option(name, {
     type: isSwitch ? "boolean" : "string",
@@ -124,7 +165,7 @@ function addOption(parser: Argv, name: OptionName, spec: OptionSpec): void {
  * neither true nor false, which yargs would read as false.
  */
 function normalize(args: readonly string[]): string[] {
-  const names = new Map<string, OptionSpec>(OPTION_LIST);
+  const names = new Map<string, OptionSpec>(ALL_OPTIONS);
   return args.map((arg) => {
     const match = /^--?([a-z][a-z-]+)(=[\s\S]*)?$/.exec(arg);
     if (match === null) return arg;

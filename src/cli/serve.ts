@@ -1,19 +1,28 @@
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { type Balancer, createBalancer } from "../balancer.js";
 import type { Config } from "../config/config.js";
 import type { Log } from "../core/log.js";
 import { FnlbError } from "../errors.js";
-import { openLogger } from "../system/logger.js";
+import { systemClock } from "../system/clock.js";
+import { type Logger, openLogger } from "../system/logger.js";
+import { runConfigWatch } from "./config-watch.js";
 import { EXIT } from "./exit.js";
+import { type ConfigOrigin, loadConfig } from "./load-config.js";
+
+const WATCH_INTERVAL_MS = 500;
 
 /** Runs a balancer until a signal ends it; resolves to the exit code. */
-export async function serve(config: Config): Promise<number> {
+export async function serve(origin: ConfigOrigin, { watches }: { readonly watches: boolean }): Promise<number> {
+  const config = loadConfig(origin);
   const logger = openLogger(config);
   const { log } = logger;
   const balancer = createBalancer(config, { log });
+  const reload = reloader(origin, balancer, logger);
   process.on("SIGHUP", () => {
     balancer.reopenLogs();
     logger.reopen();
     log.info({ event: "logs_reopened" });
+    if (origin.path !== "") void listening.then(reload, () => {});
   });
   const end = untilSignal(balancer, () => listening, log);
   const listening = balancer.listen();
@@ -25,10 +34,57 @@ export async function serve(config: Config): Promise<number> {
     process.stderr.write(`could not start server. error: ${error instanceof Error ? error.message : String(error)}\n`);
     return EXIT.CANNOT_START;
   }
+  const stop = new AbortController();
+  const { path } = origin;
+  const watching = watches
+    ? runConfigWatch(
+        { clock: systemClock, read: () => readIfPossible(path), onChange: reload },
+        { intervalMs: WATCH_INTERVAL_MS },
+        stop.signal,
+      )
+    : undefined;
   const code = await end;
+  stop.abort();
+  await watching;
   log.info({ event: "stopped", code });
   await logger.close();
   return code;
+}
+
+/** Takes the config over as it is now; a bad one changes nothing and says why. */
+function reloader(origin: ConfigOrigin, balancer: Balancer, logger: Logger): () => Promise<void> {
+  return async () => {
+    try {
+      const config = loadConfig(origin);
+      proveLogFile(config);
+      await balancer.reload(config);
+      logger.adopt(config);
+    } catch (error) {
+      if (!(error instanceof FnlbError)) throw error;
+      logger.log.error({ event: "reload_failed", code: error.code }, error.message);
+    }
+  };
+}
+
+/** Before anything else is changed. */
+function proveLogFile({ logFile }: Config): void {
+  if (logFile === "-") return;
+  try {
+    closeSync(openSync(logFile, "a"));
+  } catch (error) {
+    throw new FnlbError("ERR_OPTION", `option "log-file" must be a file that can be written: ${String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function readIfPossible(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    // Between the removal of a file and its replacement there is none: the next look decides.
+    return undefined;
+  }
 }
 
 /**

@@ -2,6 +2,7 @@ import type { Given, ValueSpec } from "./value.js";
 
 /** Headings of `--help` and of docs/options.md. */
 export const GROUPS = [
+  "Config file",
   "Traffic",
   "Routing",
   "Affinity",

@@ -1,6 +1,7 @@
 import { CLUSTER_OPTIONS } from "./cluster-options.js";
 import { GROUPS, type OptionRow, type OptionSpec } from "./option-row.js";
 import { PROCESS_OPTIONS } from "./process-options.js";
+import type { ProgramOptionName } from "./program-options.js";
 
 /** Every option: the one place that flags, variables, the config file, help texts and documents are made from. */
 export const OPTIONS = { ...PROCESS_OPTIONS, ...CLUSTER_OPTIONS };
@@ -23,6 +24,6 @@ export function isOption(name: string): name is OptionName {
 }
 
 /** `ping-interval` → `FNLB_PING_INTERVAL`. */
-export function environmentName(name: OptionName): string {
+export function environmentName(name: OptionName | ProgramOptionName): string {
   return `FNLB_${name.toUpperCase().replaceAll("-", "_")}`;
 }

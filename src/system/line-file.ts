@@ -15,7 +15,7 @@ export interface LineFileEvents {
 
 /** Appends lines to a file or to standard output, one write at a time, never blocking its caller. */
 export class LineFile {
-  readonly #path: string;
+  #path: string;
   readonly #events: LineFileEvents;
   #fd: number;
   #pending = "";
@@ -63,19 +63,23 @@ export class LineFile {
         return;
       }
       if (error !== null) this.#events.onDropped(countLines(bytes.toString("utf8", start)));
-      if (fd !== this.#fd) closeSync(fd);
+      if (fd !== this.#fd && fd > STANDARD_ERROR) closeSync(fd);
       this.#isWriting = false;
       this.#next();
     });
   }
 
-  /** After a rotation: the path is opened again. Throws the system's error, and goes on with the old file, when it cannot be. */
-  reopen(): void {
-    if (this.#path === "-" || this.#fd < 0) return;
+  /**
+   * After a rotation: the path, or another one, is opened again. Throws the system's error, and goes on with the old
+   * file, when it cannot be.
+   */
+  reopen(path = this.#path): void {
+    if ((path === "-" && this.#path === "-") || this.#fd < 0) return;
     const old = this.#fd;
-    this.#fd = openSync(this.#path, "a");
+    this.#fd = path === "-" ? STANDARD_OUTPUT : openSync(path, "a");
+    this.#path = path;
     // A write under way closes the descriptor it began on itself.
-    if (!this.#isWriting) closeSync(old);
+    if (!this.#isWriting && old > STANDARD_ERROR) closeSync(old);
   }
 
   /** Resolves when everything is written and the file closed, or after a second: a full pipe must not hold up an end. */

@@ -8,6 +8,8 @@ export interface Logger {
   readonly log: Log;
   /** Opens the file again after a rotation; the old one is kept when that fails. */
   reopen(): void;
+  /** Another level and file, from the next event on. The file must be one that can be written. */
+  adopt(config: Pick<Config, "logFile" | "logLevel">): void;
   /** Resolves when everything logged so far has been written, or after a second: a full pipe must not hold up an end. */
   close(): Promise<void>;
 }
@@ -37,14 +39,19 @@ export function openLogger({ logFile, logLevel }: Pick<Config, "logFile" | "logL
       logger[level](fields, message);
     };
   };
+  const reopen = (path?: string) => {
+    try {
+      file.reopen(path);
+    } catch (error) {
+      logger.error({ event: "log_reopen_failed", code: (error as NodeJS.ErrnoException).code });
+    }
+  };
   return {
     log: { debug: tell("debug"), info: tell("info"), warn: tell("warn"), error: tell("error") },
-    reopen() {
-      try {
-        file.reopen();
-      } catch (error) {
-        logger.error({ event: "log_reopen_failed", code: (error as NodeJS.ErrnoException).code });
-      }
+    reopen,
+    adopt(config) {
+      logger.level = config.logLevel;
+      reopen(config.logFile);
     },
     close: () => file.close(),
   };
