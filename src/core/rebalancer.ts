@@ -2,7 +2,7 @@
 import type { Clock } from "./clock.js";
 import type { Exchange } from "./exchange.js";
 import { type IsErrorStatus, type Meter, SlidingMeter } from "./meter.js";
-import type { Node, NodeAddress, NodeMode } from "./node.js";
+import type { Node, NodeAddress, NodeCheck, NodeMode } from "./node.js";
 import { checkRange } from "./option-range.js";
 import { type Eligible, Outcome, type OutcomeCode, type Policy } from "./policies/policy.js";
 import {
@@ -233,6 +233,12 @@ class NodeView implements Node {
   }
   set suspect(suspect: boolean) {
     this.node.suspect = suspect;
+  }
+  get check(): NodeCheck {
+    return this.node.check;
+  }
+  set check(check: NodeCheck) {
+    this.node.check = check;
   }
   get inFlight(): number {
     return this.node.inFlight;
