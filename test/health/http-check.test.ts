@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -51,13 +52,14 @@ function targetsOf({ address }: Node): readonly DialTarget[] {
 }
 
 /** A check on a clock that stands still; when the test is over no socket, dial or alarm may be left of it. */
-function checker(t: TestContext, options: Partial<HttpCheckOptions> = {}, dependencies = {}) {
+function checker(t: TestContext, options: Partial<HttpCheckOptions> = {}, dependencies = {}, dialled = dial) {
   const clock = new FakeClock();
-  const watched = new WatchedDial(dial);
+  const watched = new WatchedDial(dialled);
   const check = httpCheck({ clock, dial: watched.dial, targetsOf, ...dependencies }, { ...DEFAULTS, ...options });
   const stop = new AbortController();
   const assertIdle = async () => {
     assert.equal(clock.pending, 0, "an alarm was left");
+    assert.equal(getEventListeners(stop.signal, "abort").length, 0, "a listener was left");
     await eventually(() => watched.isIdle);
   };
   t.after(assertIdle);
@@ -381,7 +383,7 @@ describe("an HTTP check of a node that does not answer well", () => {
     ["EACCES", "EACCES"],
   ] as const) {
     it(`fails as ${reason} when a dial ends with ${code}`, async (t) => {
-      assert.deepEqual(await checker(t, {}, { dial: failingDial(code) }).of(tcpNode(80)), failed(reason));
+      assert.deepEqual(await checker(t, {}, {}, failingDial(code)).of(tcpNode(80)), failed(reason));
     });
   }
 
@@ -391,8 +393,9 @@ describe("an HTTP check of a node that does not answer well", () => {
         { host: "127.0.0.1", port: 1 },
         { host: "127.0.0.1", port: 2 },
       ];
-      const check = checker(t, {}, { dial: failingDial(code), targetsOf: () => targets });
+      const check = checker(t, {}, { targetsOf: () => targets }, failingDial(code));
       assert.deepEqual(await check.of(tcpNode(80)), nothing(code));
+      assert.equal(check.watched.count, 1, "it would be no better at the next address");
     });
   }
 });
