@@ -128,6 +128,8 @@ describe("check answer", () => {
       tooLarge,
     );
     assert.deepEqual(judge(STATUS_ONLY, [`HTTP/1.1 200 OK\r\n${field.repeat(60)}\r\n`]), { passed: true });
+    assert.deepEqual(judge(STATUS_ONLY, [`HTTP/1.1 200 OK\r\n${"X: y\r\n".repeat(501)}\r\n`]), tooLarge);
+    assert.deepEqual(judge(STATUS_ONLY, [`HTTP/1.1 200 OK\r\n${"X: y\r\n".repeat(500)}\r\n`]), { passed: true });
   });
 
   it("does not wait for ever while a node says wait", () => {
