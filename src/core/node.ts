@@ -1,3 +1,5 @@
+import type { CheckVerdict } from "./check-state.js";
+
 /** Where a node listens. A TCP address or a unix socket, with the path that requests are put under. */
 export type NodeAddress =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly basePath: string }
@@ -5,6 +7,12 @@ export type NodeAddress =
 
 /** The operator's word; a ping never changes it. */
 export type NodeMode = "active" | "draining" | "disabled";
+
+/**
+ * What the HTTP checks of its cluster say of a node: "off" where there are none, "unknown" until its first check has
+ * ended.
+ */
+export type NodeCheck = "off" | CheckVerdict;
 
 /** One destination and its live counters. */
 export interface Node {
@@ -20,11 +28,24 @@ export interface Node {
   alive: boolean;
   /** True while the node accepts but does not answer: no new keys as long as another node is not suspect. */
   suspect: boolean;
+  check: NodeCheck;
   /** Live exchanges and tunnels. */
   inFlight: number;
 }
 
-/** A live, active node with zeroed counters. */
+/** A live, active node without checks, with zeroed counters. */
 export function createNode(id: string, index: number, address: NodeAddress, weight: number): Node {
-  return { id, index, address, weight, mode: "active", alive: true, suspect: false, inFlight: 0 };
+  return { id, index, address, weight, mode: "active", alive: true, suspect: false, check: "off", inFlight: 0 };
+}
+
+/** May it get traffic as far as checks are asked? A new node not before its first passed one. */
+export function passesChecks({ check }: Node): boolean {
+  return check === "off" || check === "passing";
+}
+
+/** `10.0.0.1:8080`, `[::1]:8080`; port 80 is left out, a unix socket is `localhost`. */
+export function hostOf({ address }: Node): string {
+  if (address.kind === "unix") return "localhost";
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return address.port === 80 ? host : `${host}:${address.port}`;
 }

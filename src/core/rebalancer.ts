@@ -2,7 +2,7 @@
 import type { Clock } from "./clock.js";
 import type { Exchange } from "./exchange.js";
 import { type IsErrorStatus, type Meter, SlidingMeter } from "./meter.js";
-import type { Node, NodeAddress, NodeMode } from "./node.js";
+import { type Node, type NodeAddress, type NodeCheck, type NodeMode, passesChecks } from "./node.js";
 import { checkRange } from "./option-range.js";
 import { type Eligible, Outcome, type OutcomeCode, type Policy } from "./policies/policy.js";
 import {
@@ -194,7 +194,8 @@ interface Member {
 }
 
 function sampleOf({ node, original, meter }: Member): NodeSample {
-  return { weight: original, isJudged: node.alive && !node.suspect && node.mode === "active", ...meter.read() };
+  const isJudged = node.alive && !node.suspect && node.mode === "active" && passesChecks(node);
+  return { weight: original, isJudged, ...meter.read() };
 }
 
 /** A node as the wrapped policy sees it: all its own but the weight. */
@@ -233,6 +234,12 @@ class NodeView implements Node {
   }
   set suspect(suspect: boolean) {
     this.node.suspect = suspect;
+  }
+  get check(): NodeCheck {
+    return this.node.check;
+  }
+  set check(check: NodeCheck) {
+    this.node.check = check;
   }
   get inFlight(): number {
     return this.node.inFlight;

@@ -1,5 +1,5 @@
 // Hot path: one per client connection, filled and dropped once a request.
-import type { Node } from "../core/node.js";
+import { hostOf, type Node } from "../core/node.js";
 import type { ByteStream } from "../core/stream.js";
 import { BodyFramer } from "../http1/body.js";
 import { ComposedRequest, composedBytesMax, composeRequest, type ForwardedLines } from "../http1/compose-request.js";
@@ -144,11 +144,4 @@ export class HeldRequest {
     this.#bytes = HeldBuffers.EMPTY;
     this.#length = 0;
   }
-}
-
-function hostOf(node: Node): string {
-  const { address } = node;
-  if (address.kind === "unix") return "localhost";
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return address.port === 80 ? host : `${host}:${address.port}`;
 }

@@ -1,6 +1,6 @@
 import { FnlbError } from "../../errors.js";
 import type { Exchange } from "../exchange.js";
-import type { Node } from "../node.js";
+import { type Node, passesChecks } from "../node.js";
 import type { Eligible } from "../policies/policy.js";
 import { type CookieAttributes, checkCookieName, cookieAttributes, cookieValues, isCookieValue } from "./cookie.js";
 import type { CookieCodec } from "./cookie-codec.js";
@@ -32,11 +32,12 @@ export interface StickyPick {
 }
 
 /**
- * May a client stay on its node? Not on a dead, suspect or disabled one, nor on one that this request has tried. A
- * draining node, and one of weight 0, keeps its clients: that is what draining means.
+ * May a client stay on its node? Not on a dead, suspect or disabled one, not on one whose checks do not pass, nor on
+ * one that this request has tried. A draining node, and one of weight 0, keeps its clients: that is what draining means.
  */
 export function mayStay(node: Node, exchange: Exchange): boolean {
-  return node.alive && !node.suspect && node.mode !== "disabled" && !exchange.tried.has(node.index);
+  if (!node.alive || node.suspect || node.mode === "disabled" || !passesChecks(node)) return false;
+  return !exchange.tried.has(node.index);
 }
 
 /**

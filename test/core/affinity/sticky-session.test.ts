@@ -80,8 +80,15 @@ describe("sticky session", () => {
     );
   });
 
-  it("leaves a dead node, a suspect one and a disabled one", () => {
-    for (const change of [{ alive: false }, { suspect: true }, { mode: "disabled" }] as const) {
+  it("leaves a dead node, a suspect one, a disabled one and one whose checks do not pass", () => {
+    const changes = [
+      { alive: false },
+      { suspect: true },
+      { mode: "disabled" },
+      { check: "failing" },
+      { check: "unknown" },
+    ];
+    for (const change of changes) {
       const { members, session, request, cookieOf } = sticky();
       const header = cookieOf(members[0]);
       Object.assign(members[0], change);
