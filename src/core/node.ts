@@ -20,11 +20,13 @@ export interface Node {
   alive: boolean;
   /** True while the node accepts but does not answer: no new keys as long as another node is not suspect. */
   suspect: boolean;
+  /** True while outlier detection keeps the node out: no new keys, unless the cluster is in panic. */
+  ejected: boolean;
   /** Live exchanges and tunnels. */
   inFlight: number;
 }
 
 /** A live, active node with zeroed counters. */
 export function createNode(id: string, index: number, address: NodeAddress, weight: number): Node {
-  return { id, index, address, weight, mode: "active", alive: true, suspect: false, inFlight: 0 };
+  return { id, index, address, weight, mode: "active", alive: true, suspect: false, ejected: false, inFlight: 0 };
 }

@@ -194,7 +194,8 @@ interface Member {
 }
 
 function sampleOf({ node, original, meter }: Member): NodeSample {
-  return { weight: original, isJudged: node.alive && !node.suspect && node.mode === "active", ...meter.read() };
+  const isJudged = node.alive && !node.suspect && !node.ejected && node.mode === "active";
+  return { weight: original, isJudged, ...meter.read() };
 }
 
 /** A node as the wrapped policy sees it: all its own but the weight. */
@@ -233,6 +234,12 @@ class NodeView implements Node {
   }
   set suspect(suspect: boolean) {
     this.node.suspect = suspect;
+  }
+  get ejected(): boolean {
+    return this.node.ejected;
+  }
+  set ejected(ejected: boolean) {
+    this.node.ejected = ejected;
   }
   get inFlight(): number {
     return this.node.inFlight;
