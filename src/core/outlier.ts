@@ -142,7 +142,7 @@ export class OutlierDetector {
     const verdict = judge(outcome, status, this.#isFault);
     if (verdict === Verdict.GOOD) {
       watch.faultsInRow = 0;
-      watch.window.noteGood();
+      watch.window.answers++;
     } else if (verdict === Verdict.FAULT) this.#noteFault(watch, waitedMs);
   }
 
@@ -187,7 +187,8 @@ export class OutlierDetector {
     if (nowMs - waitedMs < watch.returnedMs) return;
     this.#roll(nowMs);
     watch.faultsInRow++;
-    watch.window.noteFault();
+    watch.window.answers++;
+    watch.window.faults++;
     this.#judge(watch, nowMs);
   }
 

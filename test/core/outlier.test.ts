@@ -93,6 +93,7 @@ describe("outlier detection, faults in a row", () => {
     nodes[0].alive = false;
     for (let n = 0; n < 20; n++) detector.noteDialFailed(nodes[0]);
     nodes[0].alive = true;
+    detector.advance();
     assert.deepEqual(out(), []);
     detector.noteDialFailed(nodes[0]);
     assert.deepEqual(out(), [0], "it died twice without an answer between");
@@ -207,6 +208,15 @@ describe("outlier detection, the way back", () => {
     pass(60_000 + 30_000 * 9);
     answer(0, 500, 5);
     assert.equal(events.at(-1), "0 out for 30000: consecutive-faults");
+  });
+
+  it("has forgotten the window as well when it was out for less than that", () => {
+    const { answer, pass, out } = detectorOf(3, { ...BY_SHARE, ejectionMs: 1000 });
+    answer(0, 500, 50);
+    pass(1000);
+    assert.deepEqual(out(), []);
+    answer(0, 500, 49);
+    assert.deepEqual(out(), []);
   });
 
   it("does not hear what ends while the node is out", () => {

@@ -110,16 +110,19 @@ describe("rebalancer", () => {
     nodes[0].alive = false;
     nodes[0].mode = "draining";
     nodes[0].suspect = true;
+    nodes[0].ejected = true;
     const [view] = policy.nodes;
     assert.deepEqual(
-      [view.id, view.index, view.address, view.inFlight, view.alive, view.mode, view.suspect],
-      ["a:80", 0, nodes[0].address, 3, false, "draining", true],
+      [view.id, view.index, view.address, view.inFlight, view.alive, view.mode, view.suspect, view.ejected],
+      ["a:80", 0, nodes[0].address, 3, false, "draining", true, true],
     );
     view.inFlight++;
     view.alive = true;
     view.suspect = false;
+    view.ejected = false;
     view.mode = "active";
-    assert.deepEqual([nodes[0].inFlight, nodes[0].alive, nodes[0].suspect, nodes[0].mode], [4, true, false, "active"]);
+    const { inFlight, alive, suspect, ejected, mode } = nodes[0];
+    assert.deepEqual([inFlight, alive, suspect, ejected, mode], [4, true, false, false, "active"]);
   });
 
   it("says once which weight went where", () => {
@@ -219,7 +222,7 @@ describe("rebalancer", () => {
     assert.equal(policy.updates, before + 2);
   });
 
-  it("judges neither dead nodes nor suspect or draining ones", () => {
+  it("judges neither dead nodes nor suspect, ejected or draining ones", () => {
     const { nodes, rate, ticks, rebalancer } = rebalancerOf([1, 1, 1], {});
     rate("a:80", 1);
     nodes[0].alive = false;
@@ -228,6 +231,9 @@ describe("rebalancer", () => {
     nodes[0].suspect = true;
     assert.equal(ticks(1), "a1 b1 c1");
     nodes[0].suspect = false;
+    nodes[0].ejected = true;
+    assert.equal(ticks(1), "a1 b1 c1");
+    nodes[0].ejected = false;
     nodes[0].mode = "draining";
     assert.equal(ticks(1), "a1 b1 c1");
     nodes[0].mode = "active";
