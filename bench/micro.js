@@ -1,9 +1,11 @@
 // What a pick costs: hashing the path and finding its node must not grow with the nodes. `npm run build` first.
-// Rendezvous is the exception, and says so.
+// Rendezvous is the exception, and says so. And what protection costs while all is well.
 
+import { CircuitBreaker } from "../dist/core/breaker.js";
 import { hashString } from "../dist/core/hash.js";
 import { createNode } from "../dist/core/node.js";
 import { NodeSet } from "../dist/core/node-set.js";
+import { OutlierDetector } from "../dist/core/outlier.js";
 import { Outcome } from "../dist/core/policies/policy.js";
 import { createPolicy, POLICIES } from "../dist/core/policies/table.js";
 
@@ -71,4 +73,35 @@ rows.push(["  the same, seven weights", "weighted-round-robin", { mode: "interle
 for (const [title, name, options, weightOf] of rows) {
   const cells = COUNTS.map((count) => cell(exchangeNs(name, options, count, weightOf).toFixed(0)));
   console.log(`${title.padEnd(40)}${cells.join("")}`);
+}
+
+/** What a good answer costs, the way from node to node included; the clock must not be asked. */
+function protectionNs(count) {
+  const clock = {
+    now() {
+      clock.looks++;
+      return 0;
+    },
+    looks: 0,
+  };
+  const nodes = nodesOf(count, even);
+  const detector = new OutlierDetector({ clock });
+  const breaker = new CircuitBreaker({ clock, random: Math.random });
+  detector.update(nodes);
+  breaker.update(nodes);
+  const nodeOf = (turn) => nodes[turn % count];
+  const observed = nsPer((turn) => detector.observe(nodeOf(turn), Outcome.ANSWERED, 1, 200));
+  const asked = nsPer((turn) => breaker.mayPass(nodeOf(turn)));
+  const passed = nsPer((turn) => {
+    const node = nodeOf(turn);
+    breaker.observe(node, breaker.noteAcquired(node), Outcome.ANSWERED, 200);
+  });
+  if (clock.looks > 1) throw new Error(`the clock was asked ${clock.looks} times`);
+  return [observed, asked, passed];
+}
+
+console.log(`\n${"ns per good answer, nodes:".padEnd(40)}${COUNTS.map(cell).join("")}`);
+const protection = COUNTS.map(protectionNs);
+for (const [row, title] of ["outlier, observe", "breaker, mayPass", "breaker, noteAcquired and observe"].entries()) {
+  console.log(`${title.padEnd(40)}${protection.map((columns) => cell(columns[row].toFixed(1))).join("")}`);
 }

@@ -29,13 +29,26 @@ export interface Node {
   /** True while the node accepts but does not answer: no new keys as long as another node is not suspect. */
   suspect: boolean;
   check: NodeCheck;
+  /** True while outlier detection keeps the node out: no new keys, unless the cluster is in panic. */
+  ejected: boolean;
   /** Live exchanges and tunnels. */
   inFlight: number;
 }
 
 /** A live, active node without checks, with zeroed counters. */
 export function createNode(id: string, index: number, address: NodeAddress, weight: number): Node {
-  return { id, index, address, weight, mode: "active", alive: true, suspect: false, check: "off", inFlight: 0 };
+  return {
+    id,
+    index,
+    address,
+    weight,
+    mode: "active",
+    alive: true,
+    suspect: false,
+    ejected: false,
+    check: "off",
+    inFlight: 0,
+  };
 }
 
 /** May it get traffic as far as checks are asked? A new node not before its first passed one. */

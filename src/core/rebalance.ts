@@ -4,7 +4,7 @@ import { checkRange } from "./option-range.js";
 export interface NodeSample {
   /** The operator's word, see `Node.weight`. 0: the node takes no part. */
   readonly weight: number;
-  /** False for a node that takes no new keys at present (dead, suspect, draining): it is neither judged nor compared with. */
+  /** False for a node that takes no new keys at present (dead, suspect, ejected, draining): it is neither judged nor compared with. */
   readonly isJudged: boolean;
   /** The meter of the node has watched for a whole window. */
   readonly isReady: boolean;

@@ -194,7 +194,7 @@ interface Member {
 }
 
 function sampleOf({ node, original, meter }: Member): NodeSample {
-  const isJudged = node.alive && !node.suspect && node.mode === "active" && passesChecks(node);
+  const isJudged = node.alive && !node.suspect && !node.ejected && node.mode === "active" && passesChecks(node);
   return { weight: original, isJudged, ...meter.read() };
 }
 
@@ -240,6 +240,12 @@ class NodeView implements Node {
   }
   set check(check: NodeCheck) {
     this.node.check = check;
+  }
+  get ejected(): boolean {
+    return this.node.ejected;
+  }
+  set ejected(ejected: boolean) {
+    this.node.ejected = ejected;
   }
   get inFlight(): number {
     return this.node.inFlight;

@@ -111,18 +111,20 @@ describe("rebalancer", () => {
     nodes[0].mode = "draining";
     nodes[0].suspect = true;
     nodes[0].check = "unknown";
+    nodes[0].ejected = true;
     const [view] = policy.nodes;
     assert.deepEqual(
-      [view.id, view.index, view.address, view.inFlight, view.alive, view.mode, view.suspect, view.check],
-      ["a:80", 0, nodes[0].address, 3, false, "draining", true, "unknown"],
+      [view.id, view.index, view.address, view.inFlight, view.alive, view.mode, view.suspect, view.check, view.ejected],
+      ["a:80", 0, nodes[0].address, 3, false, "draining", true, "unknown", true],
     );
     view.inFlight++;
     view.alive = true;
     view.suspect = false;
     view.check = "passing";
+    view.ejected = false;
     view.mode = "active";
-    const { inFlight, alive, suspect, mode, check } = nodes[0];
-    assert.deepEqual([inFlight, alive, suspect, mode, check], [4, true, false, "active", "passing"]);
+    const { inFlight, alive, suspect, mode, check, ejected } = nodes[0];
+    assert.deepEqual([inFlight, alive, suspect, mode, check, ejected], [4, true, false, "active", "passing", false]);
   });
 
   it("says once which weight went where", () => {
@@ -222,7 +224,7 @@ describe("rebalancer", () => {
     assert.equal(policy.updates, before + 2);
   });
 
-  it("judges neither dead nodes nor suspect or draining ones, nor those whose checks do not pass", () => {
+  it("judges neither dead nodes nor suspect, ejected or draining ones, nor those whose checks do not pass", () => {
     const { nodes, rate, ticks, rebalancer } = rebalancerOf([1, 1, 1], {});
     rate("a:80", 1);
     nodes[0].alive = false;
@@ -231,6 +233,9 @@ describe("rebalancer", () => {
     nodes[0].suspect = true;
     assert.equal(ticks(1), "a1 b1 c1");
     nodes[0].suspect = false;
+    nodes[0].ejected = true;
+    assert.equal(ticks(1), "a1 b1 c1");
+    nodes[0].ejected = false;
     nodes[0].mode = "draining";
     assert.equal(ticks(1), "a1 b1 c1");
     nodes[0].mode = "active";
