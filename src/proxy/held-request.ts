@@ -2,7 +2,9 @@
 import type { Node } from "../core/node.js";
 import type { ByteStream } from "../core/stream.js";
 import type { BodyFramer } from "../http1/body.js";
+import { readLatin1 } from "../http1/chars.js";
 import { ComposedRequest, composedBytesMax, composeRequest, type ForwardedLines } from "../http1/compose-request.js";
+import type { HeaderEdits } from "../http1/header-rules.js";
 import type { RequestHead } from "../http1/request-head.js";
 import { HeldBuffers } from "./buffers.js";
 
@@ -11,6 +13,8 @@ export class HeldRequest {
   readonly #composed = new ComposedRequest();
   #bytes: Buffer = HeldBuffers.EMPTY;
   #length = 0;
+  /** The path as received where a part of it is left out; "": it is in the head as it came. */
+  #receivedPath = "";
 
   /** Body bytes held behind the head, framing included. */
   get bodyLength(): number {
@@ -19,10 +23,14 @@ export class HeldRequest {
 
   /** The path as received, one character a byte. */
   path(): string {
+    if (this.#receivedPath !== "") return this.#receivedPath;
     return this.#bytes.toString("latin1", this.#composed.targetStart, this.#composed.pathEnd);
   }
 
-  /** Begins with a head; `bodyBytes` are known to follow. */
+  /**
+   * Begins with a head; `bodyBytes` are known to follow. The first `stripBytes` of its path do not go to a node, and
+   * `edits` are made to its fields.
+   */
   compose(
     head: RequestHead,
     buffer: Buffer,
@@ -30,9 +38,13 @@ export class HeldRequest {
     upgradeToken: string,
     requestId: string,
     bodyBytes: number,
+    stripBytes = 0,
+    edits: HeaderEdits | undefined = undefined,
   ): void {
-    this.#bytes = HeldBuffers.take(composedBytesMax(head, lines) + bodyBytes);
-    composeRequest(head, buffer, this.#bytes, lines, upgradeToken, requestId, this.#composed);
+    this.#bytes = HeldBuffers.take(composedBytesMax(head, lines, edits) + bodyBytes);
+    this.#receivedPath =
+      stripBytes === 0 ? "" : (head.lacksSlash ? "/" : "") + readLatin1(buffer, head.targetStart, head.pathEnd);
+    composeRequest(head, buffer, this.#bytes, lines, upgradeToken, requestId, this.#composed, stripBytes, edits);
     this.#length = this.#composed.length;
   }
 
