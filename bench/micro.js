@@ -1,13 +1,21 @@
 // What a pick costs: hashing the path and finding its node must not grow with the nodes. `npm run build` first.
-// Rendezvous is the exception, and says so. And what protection costs while all is well.
+// Rendezvous is the exception, and says so. Behind it what protection costs while all is well, and what a head costs,
+// as it comes and with header rules.
 
 import { CircuitBreaker } from "../dist/core/breaker.js";
 import { hashString } from "../dist/core/hash.js";
+import { LoadWait } from "../dist/core/load-wait.js";
 import { createNode } from "../dist/core/node.js";
 import { NodeSet } from "../dist/core/node-set.js";
 import { OutlierDetector } from "../dist/core/outlier.js";
 import { Outcome } from "../dist/core/policies/policy.js";
 import { createPolicy, POLICIES } from "../dist/core/policies/table.js";
+import { ComposedRequest, composedBytesMax, composeRequest } from "../dist/http1/compose-request.js";
+import { composeResponse } from "../dist/http1/compose-response.js";
+import { compileHeaderRules } from "../dist/http1/header-rules.js";
+import { RequestHead } from "../dist/http1/request-head.js";
+import { ResponseHead } from "../dist/http1/response-head.js";
+import { forwardedLines } from "../dist/proxy/forwarded.js";
 
 const PICKS = 1_000_000;
 const ROUNDS = 5;
@@ -105,3 +113,68 @@ const protection = COUNTS.map(protectionNs);
 for (const [row, title] of ["outlier, observe", "breaker, mayPass", "breaker, noteAcquired and observe"].entries()) {
   console.log(`${title.padEnd(40)}${protection.map((columns) => cell(columns[row].toFixed(1))).join("")}`);
 }
+
+const LIMITS = { headBytesMax: 16_384, headFieldsMax: 100, targetBytesMax: 8192, responseHeadBytesMax: 65_536 };
+const REQUEST = Buffer.from(
+  "GET /function-17/call?x=1 HTTP/1.1\r\nHost: fn.example:8081\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n" +
+    "Accept-Encoding: gzip, br\r\nCookie: a=0123456789abcdef\r\nConnection: keep-alive\r\n\r\n",
+);
+const RESPONSE = Buffer.from(
+  "HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 2024 00:16:40 GMT\r\nContent-Type: application/json\r\n" +
+    "Content-Length: 1024\r\nKeep-Alive: timeout=5\r\nConnection: keep-alive\r\nX-Powered-By: fn\r\n\r\n",
+);
+const lines = forwardedLines({
+  config: { forwardedFor: "append", forwardedHeaders: "x-forwarded" },
+  isTrusted: false,
+  address: "10.0.0.7",
+  port: 8081,
+  viaName: "fnlb-00000000",
+});
+const out = Buffer.alloc(65_536);
+const requestHead = new RequestHead(LIMITS);
+const responseHead = new ResponseHead(LIMITS);
+const composed = new ComposedRequest();
+
+function request(stripBytes, rules) {
+  const edits = compileHeaderRules(rules, { message: "request" });
+  return () => {
+    requestHead.parse(REQUEST, 0, REQUEST.length);
+    composedBytesMax(requestHead, lines, edits);
+    composeRequest(requestHead, REQUEST, out, lines, "", "", composed, stripBytes, edits);
+  };
+}
+
+function response(rules) {
+  const headers = compileHeaderRules(rules, { message: "response" });
+  const edits = { addsChunked: false, dropsChunked: false, connection: "", upgradeToken: "", setCookie: "" };
+  const complete = { ...edits, headers, client: "10.0.0.7", node: "10.0.0.1:8080" };
+  return () => {
+    responseHead.parse(RESPONSE, 0, RESPONSE.length, false);
+    composeResponse(responseHead, RESPONSE, out, 0, complete);
+  };
+}
+
+const set = (name, value) => ({ action: "set", name, value });
+const remove = (name) => ({ action: "remove", name, value: "" });
+console.log("\nns per head, parsed and composed");
+for (const [title, work] of [
+  ["request", request(0, [])],
+  ["request, prefix stripped", request(12, [])],
+  ["request, two rules", request(0, [set("X-Env", "prod"), remove("Cookie")])],
+  ["request, a rule with the client", request(0, [set("X-Real-IP", "{client}")])],
+  ["request, Host set", request(0, [set("Host", "fn.internal")])],
+  ["response", response([])],
+  ["response, two rules", response([set("Server", "fnlb"), remove("X-Powered-By")])],
+  ["response, a rule with the node", response([set("X-Node", "{node}")])],
+]) {
+  console.log(`${title.padEnd(40)}${cell(nsPer(work).toFixed(0))}`);
+}
+
+const loadWait = new LoadWait({ now: () => performance.now(), random: Math.random });
+const [loaded] = nodesOf(1, even);
+const hashes = paths.map(hashString);
+console.log("\nns per call, load waits of 4,096 paths");
+console.log(`${"note".padEnd(40)}${cell(nsPer((turn) => loadWait.note(loaded, hashes[turn & 4095], 700)).toFixed(0))}`);
+console.log(
+  `${"holdsBack".padEnd(40)}${cell(nsPer((turn) => loadWait.holdsBack(loaded, hashes[turn & 4095])).toFixed(0))}`,
+);

@@ -1,10 +1,13 @@
 // Hot path: a head leaves as few runs of copied bytes and two written strings.
 import { COMMA, CR, copyBytes, equalsIgnoreCase, LF, readLatin1, SLASH, SPACE, writeLatin1 } from "./chars.js";
 import { Field } from "./fields.js";
+import { addedBytesMax, type HeaderEdits, writeAddedLines } from "./header-rules.js";
 import type { RequestHead } from "./request-head.js";
 
 /** What one client connection adds to each of its requests, made once per connection. */
 export interface ForwardedLines {
+  /** The peer's address, "" for a unix socket. */
+  readonly clientAddress: string;
   /** The peer's address as X-Forwarded-For has it, or "" to leave that field as it is. */
   readonly forwardedFor: string;
   /** Drop what came in X-Forwarded-For instead of appending to it. */
@@ -49,19 +52,21 @@ export class ComposedRequest {
   lineEnd = 0;
   methodEnd = 0;
   length = 0;
-  /** No Host came (HTTP/1.0): the node gets its own, inserted at `lineEnd`. */
+  /** No Host came (HTTP/1.0), or a rule says so: the node gets its own, inserted at `lineEnd`. */
   lacksHost = false;
 }
 
 /** Upper bound of what `composeRequest` writes, in bytes. */
-export function composedBytesMax(head: RequestHead, lines: ForwardedLines): number {
+export function composedBytesMax(head: RequestHead, lines: ForwardedLines, edits?: HeaderEdits): number {
+  const hostBytes = head.hostEnd - head.hostStart;
   return (
     head.end -
     head.start +
-    2 * (head.hostEnd - head.hostStart) +
+    2 * hostBytes +
     lines.forwardedFor.length +
     lines.forwardedNode.length +
     lines.viaAndEnd.length +
+    (edits === undefined ? 0 : addedBytesMax(edits, lines.clientAddress.length + hostBytes)) +
     512
   );
 }
@@ -69,7 +74,8 @@ export function composedBytesMax(head: RequestHead, lines: ForwardedLines): numb
 /**
  * Writes the head that goes to a node into `out` from offset 0: the received fields in their order without those
  * of this hop, then what fnlb adds (RFC 9110 §7.6). Base path and missing Host are the node's and inserted on
- * sending. `upgradeToken` "" forwards no upgrade; `requestId` "" sets none.
+ * sending. `upgradeToken` "" forwards no upgrade; `requestId` "" sets none. The first `stripBytes` of the path are
+ * left out; what is left begins with a slash, which is put in front only where there is none.
  */
 export function composeRequest(
   head: RequestHead,
@@ -79,12 +85,16 @@ export function composeRequest(
   upgradeToken: string,
   requestId: string,
   composed: ComposedRequest,
+  stripBytes = 0,
+  edits: HeaderEdits | undefined = undefined,
 ): void {
   const fields = head.fields;
+  const hostLine = edits === undefined ? undefined : edits.hostLine;
   let at: number;
   let runStart: number;
+  if (edits !== undefined) for (const name of edits.dropped) fields.leaveOut(buffer, name);
   composed.methodEnd = head.methodEnd - head.start;
-  if (!head.isAbsoluteForm && !head.isOddVersion) {
+  if (!head.isAbsoluteForm && !head.isOddVersion && stripBytes === 0 && hostLine === undefined) {
     // The request line leaves as it came, in one run with the fields behind it.
     at = 0;
     runStart = head.start;
@@ -96,13 +106,16 @@ export function composeRequest(
     at = copyBytes(out, 0, buffer, head.start, head.methodEnd);
     out[at++] = SPACE;
     composed.targetStart = at;
-    if (head.lacksSlash) out[at++] = SLASH;
-    composed.pathEnd = at + head.pathEnd - head.targetStart;
-    at = copyBytes(out, at, buffer, head.targetStart, head.targetEnd);
+    const restStart = Math.min(head.targetStart + stripBytes, head.pathEnd);
+    // Behind the path stands a blank or a question mark.
+    if (buffer[restStart] !== SLASH) out[at++] = SLASH;
+    composed.pathEnd = at + head.pathEnd - restStart;
+    at = copyBytes(out, at, buffer, restStart, head.targetEnd);
     composed.targetEnd = at;
     at += writeLatin1(out, " HTTP/1.1\r\n", at);
     composed.lineEnd = at;
-    if (head.isAbsoluteForm) {
+    if (hostLine !== undefined) at = copyBytes(out, at, hostLine, 0, hostLine.length);
+    else if (head.isAbsoluteForm) {
       at += writeLatin1(out, "Host: ", at);
       at = copyBytes(out, at, buffer, head.hostStart, head.hostEnd);
       out[at++] = CR;
@@ -118,15 +131,20 @@ export function composeRequest(
   }
   at = copyBytes(out, at, buffer, runStart, head.end - 2);
 
+  if (edits !== undefined) {
+    const host = edits.placeholderCount === 0 ? "" : readLatin1(buffer, head.hostStart, head.hostEnd);
+    at = writeAddedLines(edits, out, at, { client: lines.clientAddress, host });
+  }
   if (head.lengthNeedsRewrite) at += writeLatin1(out, `Content-Length: ${head.contentLength}\r\n`, at);
   if (upgradeToken !== "") at += writeLatin1(out, `Upgrade: ${upgradeToken}\r\n`, at);
   if (head.acceptsTrailers) at += writeLatin1(out, "TE: trailers\r\n", at);
   if (upgradeToken !== "")
     at += writeLatin1(out, head.acceptsTrailers ? "Connection: Upgrade, TE\r\n" : "Connection: Upgrade\r\n", at);
   else if (head.acceptsTrailers) at += writeLatin1(out, "Connection: TE\r\n", at);
-  composed.lacksHost = head.hostEnd === head.hostStart;
+  const hasHost = head.hostEnd > head.hostStart;
+  composed.lacksHost = hostLine === undefined ? !hasHost : hostLine.length === 0;
   const { plain } = lines;
-  if (plain !== undefined && !head.hasForwardedFor && requestId === "" && !composed.lacksHost) {
+  if (plain !== undefined && !head.hasForwardedFor && requestId === "" && hasHost) {
     out.set(plain.beforeHost, at);
     at = copyBytes(out, at + plain.beforeHost.length, buffer, head.hostStart, head.hostEnd);
     out.set(plain.afterHost, at);
@@ -148,7 +166,7 @@ export function composeRequest(
         at,
       );
     }
-    if (head.hostEnd > head.hostStart && (!lines.isTrusted || !has(head, Field.X_FORWARDED_HOST))) {
+    if (hasHost && (!lines.isTrusted || !has(head, Field.X_FORWARDED_HOST))) {
       at += writeLatin1(out, "X-Forwarded-Host: ", at);
       at = copyBytes(out, at, buffer, head.hostStart, head.hostEnd);
       out[at++] = CR;
@@ -160,7 +178,7 @@ export function composeRequest(
   }
   if (lines.sendsForwarded) {
     at += writeLatin1(out, `Forwarded: for=${lines.forwardedNode};proto=${lines.proto}`, at);
-    if (head.hostEnd > head.hostStart) {
+    if (hasHost) {
       at += writeLatin1(out, `;host="`, at);
       at = copyBytes(out, at, buffer, head.hostStart, head.hostEnd);
       out[at++] = 0x22;

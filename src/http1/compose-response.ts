@@ -1,12 +1,13 @@
 // Hot path: a head leaves as few runs of copied bytes.
 import { CR, copyBytes, equalsIgnoreCase, LF, writeLatin1 } from "./chars.js";
 import { Field } from "./fields.js";
+import { type HeaderEdits, type PlaceholderValues, writeAddedLines } from "./header-rules.js";
 import type { ResponseHead } from "./response-head.js";
 
-/** Upper bound of what `composeResponse` adds to a head besides the value of a cookie, in bytes. */
+/** Upper bound of what `composeResponse` adds to a head besides the value of a cookie and the lines of rules, in bytes. */
 export const RESPONSE_ADDED_BYTES_MAX = 256;
 
-export interface ResponseEdits {
+export interface ResponseEdits extends PlaceholderValues {
   /** Frame a body that lasts until close as chunks. */
   addsChunked: boolean;
   /** Leave Transfer-Encoding and Trailer out: an HTTP/1.0 client knows neither and gets the bare bytes. */
@@ -17,6 +18,10 @@ export interface ResponseEdits {
   upgradeToken: string;
   /** Value of one more Set-Cookie field, or "". */
   setCookie: string;
+  /** Rules of the operator; undefined where there are none. */
+  headers: HeaderEdits | undefined;
+  client: string;
+  node: string;
 }
 
 /** Writes the head that goes to the client into `out` at `position` and returns the position behind it. */
@@ -28,8 +33,10 @@ export function composeResponse(
   edits: ResponseEdits,
 ): number {
   const fields = head.fields;
+  const { headers } = edits;
   let at = position;
   let runStart: number;
+  if (headers !== undefined) for (const name of headers.dropped) head.leaveOut(buffer, name);
   if (head.isPlain && !edits.dropsChunked) {
     at = copyBytes(out, at, buffer, head.start, head.end - 2);
   } else {
@@ -48,6 +55,7 @@ export function composeResponse(
     at = copyBytes(out, at, buffer, runStart, head.end - 2);
     if (head.lengthNeedsRewrite) at += writeLatin1(out, `Content-Length: ${head.contentLength}\r\n`, at);
   }
+  if (headers !== undefined) at = writeAddedLines(headers, out, at, edits);
   if (edits.addsChunked) at += writeLatin1(out, "Transfer-Encoding: chunked\r\n", at);
   if (edits.setCookie !== "") at += writeLatin1(out, `Set-Cookie: ${edits.setCookie}\r\n`, at);
   if (edits.upgradeToken !== "") at += writeLatin1(out, `Upgrade: ${edits.upgradeToken}\r\n`, at);

@@ -165,6 +165,16 @@ export class FieldTable {
     }
     return -1;
   }
+
+  /** Marks every field called `lowerName` as not forwarded; true if there was one. */
+  leaveOut(buffer: Buffer, lowerName: string): boolean {
+    let isThere = false;
+    for (let index = this.find(buffer, lowerName); index >= 0; index = this.find(buffer, lowerName, index + 1)) {
+      this.drop[index] = 1;
+      isThere = true;
+    }
+    return isThere;
+  }
 }
 
 /**

@@ -378,7 +378,7 @@ function methodName(buffer: Buffer, start: number, end: number): string {
 }
 
 /** uri-host [":" port] without userinfo, lists or blanks (RFC 9110 §7.2). */
-function isHost(buffer: Buffer, start: number, end: number): boolean {
+export function isHost(buffer: Buffer, start: number, end: number): boolean {
   let at = start;
   if (at < end && buffer[at] === 0x5b) {
     at++;

@@ -98,6 +98,11 @@ export class ResponseHead {
     return this.#readFields(buffer, isHead);
   }
 
+  /** Marks every field called `lowerName` as not forwarded. */
+  leaveOut(buffer: Buffer, lowerName: string): void {
+    if (this.fields.leaveOut(buffer, lowerName)) this.isPlain = false;
+  }
+
   #more(start: number, end: number): number {
     return end - start > this.#headBytesMax ? this.#refuseLarge() : HeadResult.MORE;
   }

@@ -394,6 +394,14 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     );
   }
 
+  responseEdits(): undefined {}
+
+  loadHeader(): string {
+    return "";
+  }
+
+  onLoadWait(): void {}
+
   /** The final head is in: from here on nothing is repeated. */
   onResponseBegins(): void {
     this.#stopWaiting();

@@ -15,6 +15,7 @@ export interface ForwardedOptions {
 export function forwardedLines({ config, isTrusted, address, port, viaName }: ForwardedOptions): ForwardedLines {
   const { forwardedFor, forwardedHeaders } = config;
   const lines = {
+    clientAddress: address,
     forwardedFor: forwardedFor === "off" ? "" : address,
     replacesFor: forwardedFor === "replace",
     sendsXForwarded: forwardedHeaders === "x-forwarded" || forwardedHeaders === "both",
@@ -26,4 +27,16 @@ export function forwardedLines({ config, isTrusted, address, port, viaName }: Fo
     viaAndEnd: `Via: 1.1 ${viaName}\r\n\r\n`,
   };
   return { ...lines, plain: plainLines(lines) };
+}
+
+/** Lower-case names of the fields that the balancer writes into requests itself: no header rule may. */
+export function forwardedNames({ forwardedFor, forwardedHeaders, requestId }: ProcessSettings): string[] {
+  const names: string[] = [];
+  if (forwardedFor !== "off") names.push("x-forwarded-for");
+  if (forwardedHeaders === "x-forwarded" || forwardedHeaders === "both") {
+    names.push("x-forwarded-proto", "x-forwarded-host", "x-forwarded-port");
+  }
+  if (forwardedHeaders === "forwarded" || forwardedHeaders === "both") names.push("forwarded");
+  if (requestId) names.push("x-request-id");
+  return names;
 }

@@ -2,7 +2,9 @@
 import { hostOf, type Node } from "../core/node.js";
 import type { ByteStream } from "../core/stream.js";
 import { BodyFramer } from "../http1/body.js";
+import { readLatin1 } from "../http1/chars.js";
 import { ComposedRequest, composedBytesMax, composeRequest, type ForwardedLines } from "../http1/compose-request.js";
+import type { HeaderEdits } from "../http1/header-rules.js";
 import type { RequestHead } from "../http1/request-head.js";
 import { HeldBuffers, outBuffer } from "./buffers.js";
 
@@ -12,6 +14,8 @@ export class HeldRequest {
   readonly #body: BodyFramer;
   #bytes: Buffer = HeldBuffers.EMPTY;
   #length = 0;
+  /** The path as received where a part of it is left out; "": it is in the head as it came. */
+  #receivedPath = "";
 
   constructor(trailerBytesMax: number) {
     this.#body = new BodyFramer(trailerBytesMax);
@@ -39,6 +43,7 @@ export class HeldRequest {
 
   /** The path as received, one character a byte. */
   path(): string {
+    if (this.#receivedPath !== "") return this.#receivedPath;
     return this.#bytes.toString("latin1", this.#composed.targetStart, this.#composed.pathEnd);
   }
 
@@ -47,7 +52,10 @@ export class HeldRequest {
     this.#body.begin(head.framing, head.contentLength, false);
   }
 
-  /** Holds its head; `bodyBytes` are known to follow. */
+  /**
+   * Holds its head; `bodyBytes` are known to follow. The first `stripBytes` of its path do not go to a node, and
+   * `edits` are made to its fields.
+   */
   compose(
     head: RequestHead,
     buffer: Buffer,
@@ -55,9 +63,13 @@ export class HeldRequest {
     upgradeToken: string,
     requestId: string,
     bodyBytes: number,
+    stripBytes = 0,
+    edits: HeaderEdits | undefined = undefined,
   ): void {
-    this.#bytes = HeldBuffers.take(composedBytesMax(head, lines) + bodyBytes);
-    composeRequest(head, buffer, this.#bytes, lines, upgradeToken, requestId, this.#composed);
+    this.#bytes = HeldBuffers.take(composedBytesMax(head, lines, edits) + bodyBytes);
+    this.#receivedPath =
+      stripBytes === 0 ? "" : (head.lacksSlash ? "/" : "") + readLatin1(buffer, head.targetStart, head.pathEnd);
+    composeRequest(head, buffer, this.#bytes, lines, upgradeToken, requestId, this.#composed, stripBytes, edits);
     this.#length = this.#composed.length;
   }
 

@@ -3,7 +3,9 @@ import type { ErrorCode } from "../errors.js";
 import { BodyFramer } from "../http1/body.js";
 import { equalsIgnoreCase } from "../http1/chars.js";
 import { composeResponse, RESPONSE_ADDED_BYTES_MAX, type ResponseEdits } from "../http1/compose-response.js";
+import { parseGoDuration } from "../http1/duration.js";
 import { Framing } from "../http1/framing.js";
+import { addedBytesMax, type HeaderEdits } from "../http1/header-rules.js";
 import { HeadResult } from "../http1/request-head.js";
 import { outBuffer } from "./buffers.js";
 import type { ClusterContext } from "./context.js";
@@ -25,6 +27,12 @@ export interface RelayedExchange {
   readonly connection: NodeConnection | undefined;
   /** Value of the Set-Cookie field by which the client comes back to the node that answers, or "". */
   newCookie(): string;
+  /** What is changed in the fields of a final response and of 101; undefined: nothing. */
+  responseEdits(): HeaderEdits | undefined;
+  /** Lower-case name of the field in which nodes say how long calls wait for them, or "". It never reaches a client. */
+  loadHeader(): string;
+  /** What the node said in it, in milliseconds; 0 where it said nothing that can be read. */
+  onLoadWait(waitMs: number): void;
   continueBody(): void;
   onResponseBegins(): void;
   onProgress(): void;
@@ -39,6 +47,7 @@ export interface RelayedExchange {
 
 /** The client that the response goes to. */
 export interface RelayClient {
+  readonly clientAddress: string;
   /** Sends to the client; false: wait for `onClientDrain`. */
   write(buffer: Buffer, start: number, end: number): boolean;
   writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean;
@@ -63,6 +72,9 @@ export class ResponseRelay {
     connection: "",
     upgradeToken: "",
     setCookie: "",
+    headers: undefined,
+    client: "",
+    node: "",
   };
   #partial: Buffer | undefined;
   #interims = 0;
@@ -150,6 +162,9 @@ export class ResponseRelay {
     edits.connection = "";
     edits.upgradeToken = "";
     edits.setCookie = "";
+    edits.headers = undefined;
+    const loadHeader = this.#exchange.loadHeader();
+    if (loadHeader !== "") head.leaveOut(buffer, loadHeader);
     const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX);
     counters.responses1xx++;
     this.#client.write(out, 0, composeResponse(head, buffer, out, 0, edits));
@@ -175,13 +190,34 @@ export class ResponseRelay {
     edits.connection = "Upgrade";
     edits.upgradeToken = buffer.toString("latin1", head.upgradeStart, head.upgradeEnd);
     edits.setCookie = this.#exchange.newCookie();
-    const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX + edits.setCookie.length);
+    const addedBytes = this.#applyRules(buffer);
+    const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX + edits.setCookie.length + addedBytes);
     this.status = 101;
     counters.responses1xx++;
     const rest = head.end;
     this.#exchange.onResponseBegins();
     this.#client.write(out, 0, composeResponse(head, buffer, out, 0, edits));
     this.#exchange.upgrade(buffer, rest, end);
+  }
+
+  /** Reads and removes the load header, and gets the rules ready. Returns how much they add at most, in bytes. */
+  #applyRules(buffer: Buffer): number {
+    const exchange = this.#exchange;
+    const { responseHead: head } = exchange.context;
+    const edits = this.#edits;
+    const loadHeader = exchange.loadHeader();
+    if (loadHeader !== "") {
+      const index = head.fields.find(buffer, loadHeader);
+      const waitMs =
+        index < 0 ? 0 : parseGoDuration(buffer, head.fields.valueStart[index], head.fields.valueEnd[index]);
+      head.leaveOut(buffer, loadHeader);
+      exchange.onLoadWait(Math.max(0, waitMs));
+    }
+    edits.headers = exchange.responseEdits();
+    if (edits.headers === undefined) return 0;
+    edits.client = this.#client.clientAddress;
+    edits.node = exchange.connection?.pool.node.id ?? "";
+    return addedBytesMax(edits.headers, edits.client.length + edits.node.length);
   }
 
   /** The final head, and the body bytes that came with it, leave in one write. */
@@ -207,16 +243,24 @@ export class ResponseRelay {
       client.mustClose() ||
       (isOld && (isChunked || isUntilClose));
     edits.connection = this.#closesClient ? "close" : isOld ? "keep-alive" : "";
+    const addedBytes = this.#applyRules(buffer);
     this.#body.begin(head.framing, head.contentLength, edits.dropsChunked);
     exchange.onResponseBegins();
 
     // Nothing to change: head and body leave from where they were read, without a copy.
     const isUntouched =
-      head.isPlain && !isOld && !edits.addsChunked && edits.connection === "" && edits.setCookie === "";
+      head.isPlain &&
+      !isOld &&
+      !edits.addsChunked &&
+      edits.connection === "" &&
+      edits.setCookie === "" &&
+      edits.headers === undefined;
     const bodyStart = head.end;
     const out = isUntouched
       ? buffer
-      : outBuffer(bodyStart - head.start + RESPONSE_ADDED_BYTES_MAX + edits.setCookie.length + JOIN_BYTES_MAX);
+      : outBuffer(
+          bodyStart - head.start + RESPONSE_ADDED_BYTES_MAX + edits.setCookie.length + addedBytes + JOIN_BYTES_MAX,
+        );
     const outStart = isUntouched ? head.start : 0;
     const outEnd = isUntouched ? bodyStart : composeResponse(head, buffer, out, 0, edits);
     if (bodyStart === end || this.#body.isDone) {

@@ -10,6 +10,7 @@ import {
 } from "../../src/http1/compose-request.js";
 import { composeResponse, RESPONSE_ADDED_BYTES_MAX } from "../../src/http1/compose-response.js";
 import { Framing } from "../../src/http1/framing.js";
+import { addedBytesMax, type HeaderEdits } from "../../src/http1/header-rules.js";
 import { HeadResult, RequestHead } from "../../src/http1/request-head.js";
 import { ResponseHead } from "../../src/http1/response-head.js";
 import { forwardedLines } from "../../src/proxy/forwarded.js";
@@ -38,13 +39,16 @@ export interface RequestsRead {
 export interface CodecOptions {
   readonly lines?: ForwardedLines;
   readonly nodeHost?: string;
+  readonly stripBytes?: number;
+  readonly edits?: HeaderEdits | undefined;
 }
 
+/** Who talks to whom, as far as placeholders tell. */
+export const CLIENT = "127.0.0.1";
+export const NODE = "10.0.0.1:8080";
+
 /** Reads requests from the pieces of a connection, with nothing but the modules of `http1/`. */
-export function forwardRequests(
-  pieces: readonly Buffer[],
-  { lines = linesFor(8081), nodeHost = "node" }: CodecOptions = {},
-): RequestsRead {
+export function forwardRequests(pieces: readonly Buffer[], options: CodecOptions = {}): RequestsRead {
   const head = new RequestHead(DEFAULTS);
   const framer = new BodyFramer(DEFAULTS.headBytesMax);
   const requests: ForwardedRequest[] = [];
@@ -64,7 +68,7 @@ export function forwardRequests(
           held = Buffer.from(buffer.subarray(at));
           break;
         }
-        current = { request: requestOf(head, buffer), out: [composed(head, buffer, lines, nodeHost)] };
+        current = { request: requestOf(head, buffer), out: [composed(head, buffer, options)] };
         framer.begin(head.framing, head.contentLength, false);
         assert.ok(head.end > at);
         at = head.end;
@@ -96,7 +100,7 @@ export function forwardRequests(
 }
 
 export function linesFor(port: number): ForwardedLines {
-  return forwardedLines({ config: DEFAULTS, isTrusted: false, address: "127.0.0.1", port, viaName: VIA });
+  return forwardedLines({ config: DEFAULTS, isTrusted: false, address: CLIENT, port, viaName: VIA });
 }
 
 function requestOf(head: RequestHead, buffer: Buffer): Omit<ForwardedRequest, "bytes" | "bodyBytes"> {
@@ -109,13 +113,17 @@ function requestOf(head: RequestHead, buffer: Buffer): Omit<ForwardedRequest, "b
   };
 }
 
-function composed(head: RequestHead, buffer: Buffer, lines: ForwardedLines, nodeHost: string): Buffer {
+function composed(
+  head: RequestHead,
+  buffer: Buffer,
+  { lines = linesFor(8081), nodeHost = "node", stripBytes = 0, edits }: CodecOptions,
+): Buffer {
   // Asked about the balancer itself: nothing is forwarded.
   if (head.isAsterisk) return Buffer.alloc(0);
-  const out = Buffer.alloc(composedBytesMax(head, lines) + 64, 0xee);
+  const out = Buffer.alloc(composedBytesMax(head, lines, edits) + 64, 0xee);
   const pieces = new ComposedRequest();
   const token = head.framing === Framing.NONE ? allowedUpgrade(head, buffer, DEFAULTS.upgradeTokens) : "";
-  composeRequest(head, buffer, out, lines, token, "", pieces);
+  composeRequest(head, buffer, out, lines, token, "", pieces, stripBytes, edits);
   assert.ok(pieces.length <= out.length - 64, "never longer than announced");
   const line = out.subarray(0, pieces.lineEnd);
   const host = pieces.lacksHost ? Buffer.from(`Host: ${nodeHost}\r\n`) : Buffer.alloc(0);
@@ -138,7 +146,12 @@ export interface ResponseRelayed {
 }
 
 /** Reads one response from the pieces of a connection that then closes, for an HTTP/1.1 client. */
-export function relayResponse(pieces: readonly Buffer[], isHead: boolean): ResponseRelayed {
+export function relayResponse(
+  pieces: readonly Buffer[],
+  isHead: boolean,
+  edits: HeaderEdits | undefined = undefined,
+  node = NODE,
+): ResponseRelayed {
   const head = new ResponseHead(DEFAULTS);
   const framer = new BodyFramer(DEFAULTS.responseHeadBytesMax);
   const out: Buffer[] = [];
@@ -174,7 +187,7 @@ export function relayResponse(pieces: readonly Buffer[], isHead: boolean): Respo
         }
         at = head.end;
         if (head.status === 100) continue;
-        final = composedResponse(head, buffer);
+        final = composedResponse(head, buffer, head.status < 200 ? undefined : edits, node);
         out.push(final);
         if (head.status < 200) continue;
         hasHead = true;
@@ -200,8 +213,9 @@ export function relayResponse(pieces: readonly Buffer[], isHead: boolean): Respo
   return done(framer.isDone ? "complete" : "truncated");
 }
 
-function composedResponse(head: ResponseHead, buffer: Buffer): Buffer {
-  const out = Buffer.alloc(head.end - head.start + RESPONSE_ADDED_BYTES_MAX + 64, 0xee);
+function composedResponse(head: ResponseHead, buffer: Buffer, headers: HeaderEdits | undefined, node: string): Buffer {
+  const addedBytes = headers === undefined ? 0 : addedBytesMax(headers, CLIENT.length + node.length);
+  const out = Buffer.alloc(head.end - head.start + RESPONSE_ADDED_BYTES_MAX + addedBytes + 64, 0xee);
   const addsChunked = head.status >= 200 && head.framing === Framing.UNTIL_CLOSE;
   const length = composeResponse(head, buffer, out, 0, {
     addsChunked,
@@ -209,6 +223,9 @@ function composedResponse(head: ResponseHead, buffer: Buffer): Buffer {
     connection: "",
     upgradeToken: "",
     setCookie: "",
+    headers,
+    client: CLIENT,
+    node,
   });
   assert.ok(length <= out.length - 64, "never longer than announced");
   return out.subarray(0, length);
