@@ -1,9 +1,11 @@
-// Hot path: a lookup compares bytes where they are; it allocates nothing.
+// Hot path: one way down and up the trees, over the bytes where they are.
 import { parseHostPattern } from "../config/host-pattern.js";
 import type { RouteConfig } from "../config/routes.js";
-import { COLON, DIGIT, readLatin1, SLASH } from "../http1/chars.js";
+import { COLON, DIGIT, SLASH } from "../http1/chars.js";
 import type { RequestHead } from "../http1/request-head.js";
 import { ANY_CASE, AS_RECEIVED, Branch } from "./branch.js";
+import { Route } from "./route.js";
+import { RouteList } from "./route-list.js";
 
 const DOT = 0x2e;
 /** The port of a Host that has none; a pattern's port is never that. */
@@ -11,73 +13,12 @@ const NO_PORT = -1;
 /** Above every port: what is longer does not overflow into one. */
 const PORT_OVER = 65536;
 
-/** A route as requests meet it. */
-export class Route {
-  readonly config: RouteConfig;
-  /** Its place in the list. */
-  readonly index: number;
-  /**
-   * How many bytes at the start of the path the node does not see. What is left is the rest of the received bytes;
-   * if it does not begin with a slash it is empty, and `/` stands for it.
-   */
-  readonly stripBytes: number;
-  readonly #methods: readonly string[];
-  readonly #names: readonly string[];
-  /** The bytes of a value, undefined for any. */
-  readonly #values: readonly (Buffer | undefined)[];
-  readonly #barePathBytes: number;
-
-  constructor(config: RouteConfig, index: number) {
-    const { path, methods, headers, stripsPrefix, redirectsSlash } = config;
-    this.config = config;
-    this.index = index;
-    this.stripBytes = stripsPrefix ? (path.endsWith("/") ? path.length - 1 : path.length) : 0;
-    this.#methods = methods;
-    this.#names = headers.map(({ name }) => name.toLowerCase());
-    this.#values = headers.map(({ value }) => (value === undefined ? undefined : Buffer.from(value)));
-    this.#barePathBytes = redirectsSlash ? path.length : 0;
-  }
-
-  /** More specific ones first, among those of one host and path. */
-  static compare(a: Route, b: Route): number {
-    const byMethods = Math.sign(b.#methods.length) - Math.sign(a.#methods.length);
-    return byMethods || b.#names.length - a.#names.length || b.#countValues() - a.#countValues() || a.index - b.index;
-  }
-
-  #countValues(): number {
-    return this.#values.filter((value) => value !== undefined).length;
-  }
-
-  /** Do method and fields fit? Host and path are what the table looks at. */
-  accepts(head: RequestHead, buffer: Buffer): boolean {
-    if (this.#methods.length > 0 && !this.#methods.includes(head.method)) return false;
-    for (let index = 0; index < this.#names.length; index++) {
-      if (!hasField(head, buffer, this.#names[index], this.#values[index])) return false;
-    }
-    return true;
-  }
-
-  /**
-   * Where a request of this route is to be sent on to instead of being served: the bare path and a slash, with the
-   * query as received. Only GET and HEAD, which a browser repeats for its relative links; a body would be sent in vain,
-   * and a websocket's client follows no redirect.
-   */
-  slashLocation(head: RequestHead, buffer: Buffer): string | undefined {
-    if (this.#barePathBytes === 0 || head.pathEnd - head.targetStart !== this.#barePathBytes) return undefined;
-    if ((head.method !== "GET" && head.method !== "HEAD") || head.wantsUpgrade) return undefined;
-    return `${this.config.path}/${readLatin1(buffer, head.pathEnd, head.targetEnd)}`;
-  }
-}
-
-/** Routes of one host and path. */
-type Routes = Route[];
-
 /** The paths of one host name, for one port and for any. */
 class HostPaths {
-  readonly #byPort = new Map<number, Branch<Routes>>();
-  #anyPort: Branch<Routes> | undefined;
+  readonly #byPort = new Map<number, Branch<RouteList>>();
+  #anyPort: Branch<RouteList> | undefined;
 
-  pathsFor(port: number | undefined): Branch<Routes> {
+  pathsFor(port: number | undefined): Branch<RouteList> {
     if (port === undefined) {
       this.#anyPort ??= new Branch(AS_RECEIVED);
       return this.#anyPort;
@@ -109,7 +50,7 @@ export class RouteTable {
   /** The only route, when it takes every request: nothing needs to be looked up then. */
   readonly single: Route | undefined;
   readonly #hosts = new Branch<HostPaths>(ANY_CASE);
-  readonly #anyHost = new Branch<Routes>(AS_RECEIVED);
+  readonly #anyHost = new Branch<RouteList>(AS_RECEIVED);
 
   /** For routes in which `checkRoutes` finds no fault. */
   constructor(configs: readonly RouteConfig[]) {
@@ -122,7 +63,7 @@ export class RouteTable {
     }
   }
 
-  #pathsOf(host: string): Branch<Routes> {
+  #pathsOf(host: string): Branch<RouteList> {
     const pattern = parseHostPattern(host);
     if (pattern === undefined) throw new TypeError(`"${host}" is no host: checkRoutes comes first`);
     const branch = this.#hosts.grow(pattern.name.split(".").reverse());
@@ -174,30 +115,30 @@ function takesAll({ hosts, path, isExact, methods, headers }: RouteConfig): bool
   return path === "/" && !isExact && hosts.length + methods.length + headers.length === 0;
 }
 
-function addByPath(paths: Branch<Routes>, route: Route): void {
+function addByPath(paths: Branch<RouteList>, route: Route): void {
   const { path, isExact } = route.config;
   const segments = path.slice(1).split("/");
-  let routes: Routes;
+  let routes: RouteList;
   if (isExact) {
     const branch = paths.grow(segments);
-    branch.whole ??= [];
+    branch.whole ??= new RouteList();
     routes = branch.whole;
   } else if (path === "/") {
-    paths.through ??= [];
+    paths.through ??= new RouteList();
     routes = paths.through;
   } else if (path.endsWith("/")) {
     const branch = paths.grow(segments.slice(0, -1));
-    branch.below ??= [];
+    branch.below ??= new RouteList();
     routes = branch.below;
   } else {
     const branch = paths.grow(segments);
-    branch.through ??= [];
+    branch.through ??= new RouteList();
     routes = branch.through;
   }
-  routes.push(route);
+  routes.add(route);
 }
 
-function findByPath(paths: Branch<Routes>, head: RequestHead, buffer: Buffer): Route | undefined {
+function findByPath(paths: Branch<RouteList>, head: RequestHead, buffer: Buffer): Route | undefined {
   const end = head.pathEnd;
   let branch = paths;
   let goesOn = true;
@@ -217,20 +158,12 @@ function findByPath(paths: Branch<Routes>, head: RequestHead, buffer: Buffer): R
     }
   }
 
-  let found = goesOn ? first(branch.below, head, buffer) : first(branch.whole, head, buffer);
-  found ??= first(branch.through, head, buffer);
+  let found = (goesOn ? branch.below : branch.whole)?.find(head, buffer);
+  found ??= branch.through?.find(head, buffer);
   for (let above = branch.parent; found === undefined && above !== undefined; above = above.parent) {
-    found = first(above.below, head, buffer) ?? first(above.through, head, buffer);
+    found = above.below?.find(head, buffer) ?? above.through?.find(head, buffer);
   }
   return found;
-}
-
-function first(routes: Routes | undefined, head: RequestHead, buffer: Buffer): Route | undefined {
-  if (routes === undefined) return undefined;
-  for (let index = 0; index < routes.length; index++) {
-    if (routes[index].accepts(head, buffer)) return routes[index];
-  }
-  return undefined;
 }
 
 /** Offset of the colon before a port, which may be empty (RFC 3986 §3.2.3), or -1. */
@@ -245,18 +178,4 @@ function readPort(buffer: Buffer, start: number, end: number): number {
   let port = 0;
   for (let at = start; at < end; at++) port = Math.min(PORT_OVER, port * 10 + buffer[at] - 0x30);
   return port;
-}
-
-function hasField(head: RequestHead, buffer: Buffer, lowerName: string, value: Buffer | undefined): boolean {
-  const { fields } = head;
-  for (let index = fields.find(buffer, lowerName); index >= 0; index = fields.find(buffer, lowerName, index + 1)) {
-    if (value === undefined || equals(buffer, fields.valueStart[index], fields.valueEnd[index], value)) return true;
-  }
-  return false;
-}
-
-function equals(buffer: Buffer, start: number, end: number, value: Buffer): boolean {
-  if (end - start !== value.length) return false;
-  for (let index = 0; index < value.length; index++) if (buffer[start + index] !== value[index]) return false;
-  return true;
 }

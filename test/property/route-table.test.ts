@@ -106,6 +106,17 @@ const routes = fc
   .array(routeGiven, { maxLength: 16 })
   .map((list) => list.map((given, index) => routeTo("all", { name: `r${index}`, ...given })));
 
+/** Many routes that differ in nothing but methods and fields. */
+const routesOfOnePath = fc
+  .array(
+    fc.record({
+      methods: fc.oneof(fc.constant([]), fc.uniqueArray(method, { maxLength: 2 })),
+      headers: fc.array(condition, { maxLength: 3 }),
+    }),
+    { minLength: 6, maxLength: 40 },
+  )
+  .map((list) => list.map((given, index) => routeTo("all", { name: `r${index}`, ...given })));
+
 const fields = fc.array(fc.tuple(fc.constantFrom("X-a", "x-b", "x-c"), value), { maxLength: 3 });
 const anyRequest: fc.Arbitrary<Request> = fc.record({
   method,
@@ -175,6 +186,24 @@ describe("the route table", () => {
       withoutHost > asked / 10 && withHost > asked / 10,
       `${withoutHost} and ${withHost} of ${asked} were taken`,
     );
+  });
+
+  it("finds the same among many routes of one path", () => {
+    const listAndRequests = routesOfOnePath.chain((list) => fc.tuple(fc.constant(list), requestsNear(list)));
+    const hits = new Set<string>();
+    fc.assert(
+      fc.property(listAndRequests, ([list, requests]) => {
+        const table = new RouteTable(list);
+        for (const request of requests) {
+          const { head, buffer } = parsed(request);
+          const expected = referenceRoute(list, request);
+          hits.add(expected?.name ?? "none");
+          assert.equal(table.find(head, buffer)?.config.name, expected?.name, JSON.stringify(request));
+        }
+      }),
+      { seed: SEED, numRuns: RUNS / 3 },
+    );
+    assert.ok(hits.has("none") && hits.size > 16, `${hits.size} places of the list were found`);
   });
 
   it("does not depend on the order of a list without faults, where no fields are asked for", () => {

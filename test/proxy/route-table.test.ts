@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { RouteConfig } from "../../src/config/routes.js";
+import { HASH_SEED, hashByte } from "../../src/core/hash.js";
 import { RouteTable } from "../../src/proxy/route-table.js";
 import { parsedRequest, routeOf, routeTo } from "../support/routed-request.js";
 
@@ -66,6 +67,16 @@ describe("the path of a route", () => {
     });
   }
 
+  it("is told from one of the same hash", () => {
+    const hashOf = (text: string) => Buffer.from(text).reduce(hashByte, HASH_SEED);
+    assert.equal(hashOf("costarring"), hashOf("liquid"));
+    const routes = [routeTo("one", { path: "/costarring" }), routeTo("other", { path: "/liquid/x" })];
+    assert.equal(clusterOf(routes, "/costarring"), "one");
+    assert.equal(clusterOf(routes, "/liquid/x"), "other");
+    assert.equal(clusterOf(routes.slice(0, 1), "/liquid"), "-");
+    assert.equal(clusterOf(routes.slice(1), "/costarring/x"), "-");
+  });
+
   it("is compared with what came, dot segments and all", () => {
     const routes = [routeTo("admin", { path: "/admin" }), routeTo("public", { path: "/public" })];
     assert.equal(clusterOf(routes, "/public/../admin"), "public");
@@ -108,12 +119,14 @@ const HOSTS = [
   ".example.com/",
   "example.com.evil/",
   "./",
+  // 2^32 more than 8080.
+  "example.com:4294975376/",
 ];
 
 describe("the host of a route", () => {
   for (const [host, taken] of [
-    ["example.com", [0, 1, 2, 3, 4, 5, 6]],
-    ["Example.COM.", [0, 1, 2, 3, 4, 5, 6]],
+    ["example.com", [0, 1, 2, 3, 4, 5, 6, 13]],
+    ["Example.COM.", [0, 1, 2, 3, 4, 5, 6, 13]],
     ["example.com:8080", [3, 4]],
     ["*.example.com", [7, 8]],
     ["*.example.com:8080", [8]],

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { RouteConfig } from "../../src/config/routes.js";
 import { HeadResult, RequestHead } from "../../src/http1/request-head.js";
-import type { Route, RouteTable } from "../../src/proxy/route-table.js";
+import type { Route } from "../../src/proxy/route.js";
+import type { RouteTable } from "../../src/proxy/route-table.js";
 import { DEFAULTS } from "./balancer.js";
 
 /** A route for everything, but for what is given; named after its cluster. */
