@@ -84,7 +84,7 @@ export function composeRequest(
   let at: number;
   let runStart: number;
   composed.methodEnd = head.methodEnd - head.start;
-  if (!head.isAbsoluteForm && !head.isOddVersion) {
+  if (!head.isAbsoluteForm && !head.isOddVersion && !head.isStripped) {
     // The request line leaves as it came, in one run with the fields behind it.
     at = 0;
     runStart = head.start;

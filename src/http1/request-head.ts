@@ -70,6 +70,8 @@ export class RequestHead {
   isAbsoluteForm = false;
   /** An absolute-form target without a path: `/` must be put in front of what is forwarded. */
   lacksSlash = false;
+  /** The target is no longer the one on the request line: its path lost bytes by `stripPath`. */
+  isStripped = false;
   /** 0 for HTTP/1.0, else 1. */
   minor = 1;
   /** True when the version on the line is not the one that is forwarded. */
@@ -152,6 +154,7 @@ export class RequestHead {
     if (this.method === "TRACE" || this.method === "CONNECT") return this.#refuse("ERR_METHOD");
     this.isAbsoluteForm = false;
     this.lacksSlash = false;
+    this.isStripped = false;
     this.isAsterisk = false;
     if (buffer[targetStart] === SLASH) {
       this.pathHash = finishHash(hash, pathEnd - targetStart);
@@ -159,6 +162,17 @@ export class RequestHead {
       return this.#refuse("ERR_BAD_REQUEST");
     }
     return this.#readFields(buffer);
+  }
+
+  /**
+   * Forwards the target without the first `bytes` of its path, which end a segment; the rest stays as received. The
+   * hash of the path stays that of the whole: what a node sees says nothing of where a key belongs.
+   */
+  stripPath(bytes: number): void {
+    if (bytes === 0) return;
+    this.targetStart += bytes;
+    this.lacksSlash = this.targetStart === this.pathEnd;
+    this.isStripped = true;
   }
 
   #refuse(code: ErrorCode): number {
