@@ -1,4 +1,5 @@
 // Hot path: one way down and up the trees, over the bytes where they are.
+import assert from "node:assert/strict";
 import { parseHostPattern } from "../config/host-pattern.js";
 import type { RouteConfig } from "../config/routes.js";
 import { COLON, DIGIT, SLASH } from "../http1/chars.js";
@@ -65,7 +66,7 @@ export class RouteTable {
 
   #pathsOf(host: string): Branch<RouteList> {
     const pattern = parseHostPattern(host);
-    if (pattern === undefined) throw new TypeError(`"${host}" is no host: checkRoutes comes first`);
+    assert.ok(pattern !== undefined, `"${host}" is no host: checkRoutes comes first`);
     const branch = this.#hosts.grow(pattern.name.split(".").reverse());
     if (pattern.isWildcard) {
       branch.below ??= new HostPaths();
