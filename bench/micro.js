@@ -1,6 +1,6 @@
-// What a pick costs: hashing the path and finding its node must not grow with the nodes. `npm run build` first.
-// Rendezvous is the exception, and says so. Behind it what protection costs while all is well, and what a head costs,
-// as it comes and with header rules.
+// What a pick costs: hashing the path and finding its node must not grow with the nodes, nor finding its route with the
+// routes. `npm run build` first. Rendezvous is the exception, and says so. Behind it what protection costs while all is
+// well, and what a head costs, as it comes and with header rules.
 
 import { CircuitBreaker } from "../dist/core/breaker.js";
 import { hashString } from "../dist/core/hash.js";
@@ -16,6 +16,7 @@ import { compileHeaderRules } from "../dist/http1/header-rules.js";
 import { RequestHead } from "../dist/http1/request-head.js";
 import { ResponseHead } from "../dist/http1/response-head.js";
 import { forwardedLines } from "../dist/proxy/forwarded.js";
+import { RouteTable } from "../dist/proxy/route-table.js";
 
 const PICKS = 1_000_000;
 const ROUNDS = 5;
@@ -178,3 +179,43 @@ console.log(`${"note".padEnd(40)}${cell(nsPer((turn) => loadWait.note(loaded, ha
 console.log(
   `${"holdsBack".padEnd(40)}${cell(nsPer((turn) => loadWait.holdsBack(loaded, hashes[turn & 4095])).toFixed(0))}`,
 );
+
+/** Looks for the routes of 256 requests, parsed beforehand, for `urls` from the first to the last. */
+function routeNs(conditions, urls) {
+  const routes = conditions.map((given, index) => ({
+    ...{ name: `route-${index}`, hosts: [], path: "/", isExact: false, methods: [], headers: [], cluster: "any" },
+    ...{ stripsPrefix: false, redirectsSlash: false, ...given },
+  }));
+  const table = new RouteTable(routes);
+  const parsed = Array.from({ length: 256 }, (_, turn) => {
+    const number = Math.floor((turn * urls.length) / 256);
+    const url = urls[number];
+    const slash = url.indexOf("/");
+    const text = `GET ${url.slice(slash)} HTTP/1.1\r\nHost: ${url.slice(0, slash)}\r\nAccept: */*\r\nX-Tenant: ${number}\r\n\r\n`;
+    const buffer = Buffer.from(text);
+    const head = new RequestHead({ headBytesMax: 16384, headFieldsMax: 100, targetBytesMax: 8192 });
+    head.parse(buffer, 0, buffer.length);
+    return { head, buffer };
+  });
+  let found = 0;
+  const ns = nsPer((turn) => {
+    const { head, buffer } = parsed[turn & 255];
+    if (table.find(head, buffer) !== undefined) found++;
+  });
+  if (found === 0) throw new Error("no route was found");
+  return ns;
+}
+
+const ROUTE_COUNTS = [1, 10, 1000];
+const upTo = (count, make) => Array.from({ length: count }, (_, number) => make(number));
+console.log(`\n${"ns per route, routes:".padEnd(40)}${ROUTE_COUNTS.map(cell).join("")}`);
+for (const [title, conditionOf, urlOf] of [
+  ["for everything, then prefixes", (n) => (n === 0 ? {} : { path: `/f${n}` }), (n) => `fn/f${n}/call`],
+  ["by prefix", (n) => ({ path: `/v1/f${n}` }), (n) => `api.example.com/v1/f${n}/call`],
+  ["by host", (n) => ({ hosts: [`t${n}.example.com`] }), (n) => `t${n}.example.com/v1/call`],
+  ["by wildcard and prefix", (n) => ({ hosts: [`*.t${n}.org`], path: "/v1" }), (n) => `a.t${n}.org:8080/v1/call`],
+  ["by field, all of one path", (n) => ({ headers: [{ name: "x-tenant", value: `${n}` }] }), () => "fn/"],
+]) {
+  const cells = ROUTE_COUNTS.map((count) => cell(routeNs(upTo(count, conditionOf), upTo(count, urlOf)).toFixed(0)));
+  console.log(`${title.padEnd(40)}${cells.join("")}`);
+}
