@@ -225,8 +225,8 @@ describe("the probe of a circuit breaker", () => {
       assert.equal(breaker.mayPass(node), false);
       breaker.observe(node, stamp, n % 2 === 0 ? Outcome.LEFT : Outcome.NONE, 0);
     }
-    exchange(200);
-    assert.deepEqual(events, ["a:80 open 500 #1", "a:80 closed"], "no back-off was added");
+    exchange(500);
+    assert.deepEqual(events, ["a:80 open 500 #1", "a:80 open 750 #2"], "they have added no back-off");
   });
 
   it("fails by a dial that fails, also when the node is in the dead-host set by then", () => {
