@@ -94,15 +94,24 @@ export function compileHeaderRules(rules: readonly HeaderRule[], scope: HeaderRu
   };
 }
 
-function checkField({ action, name, value }: HeaderRule, { message, reserved = [] }: HeaderRuleScope): void {
-  const bytes = Buffer.from(name);
-  if (bytes.length === 0 || bytes.some((byte) => TOKEN[byte] === 0)) throw badRule(message, "for a field name", name);
+/** Is this the name of a field that neither frames a message nor belongs to one hop? `X_Y` counts as `X-Y`. */
+export function isEndToEnd(name: string): boolean {
   const folded = name.toLowerCase().replaceAll("_", "-");
-  if (NEVER.has(folded) || folded.startsWith("proxy-") || reserved.includes(folded)) {
+  return isToken(name) && !NEVER.has(folded) && !folded.startsWith("proxy-");
+}
+
+function isToken(name: string): boolean {
+  return name !== "" && Buffer.from(name).every((byte) => TOKEN[byte] === 1);
+}
+
+function checkField({ action, name, value }: HeaderRule, { message, reserved = [] }: HeaderRuleScope): void {
+  if (!isToken(name)) throw badRule(message, "for a field name", name);
+  const lower = name.toLowerCase();
+  if (!isEndToEnd(name) || reserved.includes(lower) || reserved.includes(lower.replaceAll("_", "-"))) {
     throw badRule(message, "for a field that fnlb leaves to others", name);
   }
   // The only one of its kind: two of them, or none, are a malformed request.
-  if (folded === "host" && (message === "response" || action !== "set")) {
+  if (lower === "host" && (message === "response" || action !== "set")) {
     throw badRule(message, 'for another field, or "set Host" for requests', `${action} ${name}`);
   }
   if (Buffer.from(value).some((byte) => VALUE[byte] === 0)) {

@@ -190,8 +190,8 @@ export class ResponseRelay {
     edits.connection = "Upgrade";
     edits.upgradeToken = buffer.toString("latin1", head.upgradeStart, head.upgradeEnd);
     edits.setCookie = this.#exchange.newCookie();
-    const addedBytes = this.#applyRules(buffer);
-    const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX + edits.setCookie.length + addedBytes);
+    this.#applyRules(buffer);
+    const out = outBuffer(this.#prepareHead());
     this.status = 101;
     counters.responses1xx++;
     const rest = head.end;
@@ -200,24 +200,32 @@ export class ResponseRelay {
     this.#exchange.upgrade(buffer, rest, end);
   }
 
-  /** Reads and removes the load header, and gets the rules ready. Returns how much they add at most, in bytes. */
-  #applyRules(buffer: Buffer): number {
+  /** Reads and removes the load header, and gets the rules ready. */
+  #applyRules(buffer: Buffer): void {
     const exchange = this.#exchange;
-    const { responseHead: head } = exchange.context;
-    const edits = this.#edits;
     const loadHeader = exchange.loadHeader();
-    if (loadHeader !== "") {
-      const index = head.fields.find(buffer, loadHeader);
-      const waitMs =
-        index < 0 ? 0 : parseGoDuration(buffer, head.fields.valueStart[index], head.fields.valueEnd[index]);
-      head.leaveOut(buffer, loadHeader);
-      exchange.onLoadWait(Math.max(0, waitMs));
-    }
-    edits.headers = exchange.responseEdits();
-    if (edits.headers === undefined) return 0;
+    if (loadHeader !== "") this.#takeLoadWait(buffer, loadHeader);
+    this.#edits.headers = exchange.responseEdits();
+  }
+
+  #takeLoadWait(buffer: Buffer, loadHeader: string): void {
+    const { responseHead: head } = this.#exchange.context;
+    const { fields } = head;
+    const index = fields.find(buffer, loadHeader);
+    const waitMs = index < 0 ? 0 : parseGoDuration(buffer, fields.valueStart[index], fields.valueEnd[index]);
+    head.leaveOut(buffer, loadHeader);
+    this.#exchange.onLoadWait(Math.max(0, waitMs));
+  }
+
+  /** Says who talks to whom where rules may ask, and how long the head for the client can become, in bytes. */
+  #prepareHead(): number {
+    const edits = this.#edits;
+    const { responseHead: head } = this.#exchange.context;
+    const bytes = head.end - head.start + RESPONSE_ADDED_BYTES_MAX + edits.setCookie.length;
+    if (edits.headers === undefined) return bytes;
     edits.client = this.#client.clientAddress;
-    edits.node = exchange.connection?.pool.node.id ?? "";
-    return addedBytesMax(edits.headers, edits.client.length + edits.node.length);
+    edits.node = this.#exchange.connection?.pool.node.id ?? "";
+    return bytes + addedBytesMax(edits.headers, edits.client.length + edits.node.length);
   }
 
   /** The final head, and the body bytes that came with it, leave in one write. */
@@ -243,7 +251,7 @@ export class ResponseRelay {
       client.mustClose() ||
       (isOld && (isChunked || isUntilClose));
     edits.connection = this.#closesClient ? "close" : isOld ? "keep-alive" : "";
-    const addedBytes = this.#applyRules(buffer);
+    this.#applyRules(buffer);
     this.#body.begin(head.framing, head.contentLength, edits.dropsChunked);
     exchange.onResponseBegins();
 
@@ -256,11 +264,7 @@ export class ResponseRelay {
       edits.setCookie === "" &&
       edits.headers === undefined;
     const bodyStart = head.end;
-    const out = isUntouched
-      ? buffer
-      : outBuffer(
-          bodyStart - head.start + RESPONSE_ADDED_BYTES_MAX + edits.setCookie.length + addedBytes + JOIN_BYTES_MAX,
-        );
+    const out = isUntouched ? buffer : outBuffer(this.#prepareHead() + JOIN_BYTES_MAX);
     const outStart = isUntouched ? head.start : 0;
     const outEnd = isUntouched ? bodyStart : composeResponse(head, buffer, out, 0, edits);
     if (bodyStart === end || this.#body.isDone) {

@@ -3,7 +3,12 @@ import { describe, it } from "node:test";
 import { parseHeaderRule } from "../../src/config/header-rule.js";
 import type { HeaderRule } from "../../src/core/header-rule.js";
 import { FnlbError } from "../../src/errors.js";
-import { compileHeaderRules, type HeaderEdits, type HeaderRuleScope } from "../../src/http1/header-rules.js";
+import {
+  compileHeaderRules,
+  type HeaderEdits,
+  type HeaderRuleScope,
+  isEndToEnd,
+} from "../../src/http1/header-rules.js";
 import { forwardedLines, forwardedNames } from "../../src/proxy/forwarded.js";
 import { DEFAULTS } from "../support/balancer.js";
 import { CLIENT, type CodecOptions, forwardRequests, linesFor, NODE, relayResponse } from "../support/codec.js";
@@ -257,7 +262,22 @@ describe("header rules that are refused", () => {
     it(what, () => refused([{ action: "set", name: "A", value: "1" }, rule], scope, /./));
   }
 
+  it("touch a field that the balancer takes out, however it is written", () => {
+    for (const reserved of [["x-wait"], ["x_wait"]]) {
+      refused([{ action: "set", name: "X_Wait", value: "1s" }], { message: "response", reserved }, /leaves to others/);
+    }
+  });
+
   it("are none where there are no rules, and nothing is to be done for them", () => {
     assert.equal(compileHeaderRules([], REQUEST), undefined);
   });
+});
+
+describe("the name of an end-to-end field", () => {
+  for (const name of ["X-A", "Host", "Cookie", "Proxy", "XXX-FXLB-WAIT", "tea"]) {
+    it(`is ${name}`, () => assert.equal(isEndToEnd(name), true));
+  }
+  for (const name of ["", "X A", "X:", "ü", "Content-Length", "TRANSFER_ENCODING", "te", "Proxy-Status", "via"]) {
+    it(`is not ${JSON.stringify(name)}`, () => assert.equal(isEndToEnd(name), false));
+  }
 });

@@ -15,6 +15,7 @@ interface RelayOptions {
   readonly loadHeader?: string;
   readonly upgradeToken?: string;
   readonly clientAddress?: string;
+  readonly cookie?: string;
 }
 
 /** What came of a response that a relay read: where its bytes were written from, and what was heard of it. */
@@ -29,7 +30,7 @@ class Relayed {
 
   constructor(
     response: string,
-    { rules = [], loadHeader = "", upgradeToken = "", clientAddress = "::1" }: RelayOptions,
+    { rules = [], loadHeader = "", upgradeToken = "", clientAddress = "::1", cookie = "" }: RelayOptions,
   ) {
     const edits = compileHeaderRules(
       rules.map((text) => parseHeaderRule(text) ?? assert.fail(text)),
@@ -54,7 +55,7 @@ class Relayed {
       upgradeToken,
       awaitsContinue: false,
       connection,
-      newCookie: () => "",
+      newCookie: () => cookie,
       responseEdits: () => edits,
       loadHeader: () => loadHeader,
       onLoadWait: (waitMs) => this.waitsMs.push(waitMs),
@@ -113,6 +114,11 @@ describe("the relay of a response", () => {
     assert.equal(isZeroCopy, false);
     const unnamed = new Relayed(OK + BODY, { rules, clientAddress: "" });
     assert.match(unnamed.text, /\r\nX-For: unknown\r\n/);
+  });
+
+  it("sets the balancer's own cookie behind all rules", () => {
+    const { text } = new Relayed(`${OK}Set-Cookie: a=1\r\n${BODY}`, { rules: ["remove Set-Cookie"], cookie: "node=1" });
+    assert.equal(text, `${OK}Content-Length: 2\r\nSet-Cookie: node=1\r\n\r\nok`);
   });
 
   it("applies them to 101, and not to interim responses", () => {
