@@ -51,7 +51,7 @@ function exchangeNs(name, options, count, weightOf) {
   const policy = createPolicy(name, { random: Math.random, now: () => performance.now(), ...options });
   const nodes = nodesOf(count, weightOf);
   policy.update(nodes);
-  const exchange = { keyHash: 0, tried: new NodeSet(), refusal: "none", key: () => "" };
+  const exchange = { keyHash: 0, tried: new NodeSet(), refusal: "none", stamp: 0, key: () => "" };
   const eligible = (node) => node.alive && !exchange.tried.has(node.index);
   const hashes = paths.map(hashString);
   return nsPer(
@@ -147,7 +147,7 @@ function request(stripBytes, rules) {
 
 function response(rules) {
   const headers = compileHeaderRules(rules, { message: "response" });
-  const edits = { addsChunked: false, dropsChunked: false, connection: "", upgradeToken: "", setCookie: "" };
+  const edits = { addsChunked: false, dropsChunked: false, connection: "", upgradeToken: "", affinityLine: "" };
   const complete = { ...edits, headers, client: "10.0.0.7", node: "10.0.0.1:8080" };
   return () => {
     responseHead.parse(RESPONSE, 0, RESPONSE.length, false);

@@ -8,7 +8,7 @@ import { listenName } from "./config/listen-address.js";
 import { type Clock, sleep } from "./core/clock.js";
 import { Counters } from "./core/counters.js";
 import type { Log } from "./core/log.js";
-import type { NodeMode } from "./core/node.js";
+import type { NodeCheck, NodeMode } from "./core/node.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
 import { AccessLog } from "./proxy/access-log.js";
@@ -44,6 +44,11 @@ export interface NodeSnapshot {
   readonly id: string;
   readonly alive: boolean;
   readonly suspect: boolean;
+  /** Outlier detection keeps it out for a while. */
+  readonly ejected: boolean;
+  /** What active checks say. */
+  readonly check: NodeCheck;
+  readonly breaker: "closed" | "open" | "half-open";
   readonly mode: NodeMode;
   readonly weight: number;
   /** Exchanges and tunnels that it serves now. */
@@ -59,6 +64,8 @@ export interface BalancerSnapshot {
   readonly connections: number;
   readonly exchanges: number;
   readonly tunnels: number;
+  /** Requests that wait for a place in a cluster. */
+  readonly queued: number;
   /** Timeouts that are armed on the data path. */
   readonly timers: number;
   /** Of all clusters, in the order of the config. */
@@ -109,7 +116,7 @@ interface Running {
 export function createBalancer(given: Config, dependencies: BalancerDependencies): Balancer {
   let config = complete(given);
   const { log, clock = systemClock, random = Math.random, resolve = systemResolve } = dependencies;
-  for (const cluster of config.clusters) proveCluster(cluster, { clock, random });
+  for (const cluster of config.clusters) proveCluster(config, cluster, { clock, random });
   const counters = new Counters();
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
   const stopping = new AbortController();
@@ -167,7 +174,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     const front = new Front(context, routingOf(config.routes, clusters));
     await Promise.all([...clusters.values()].map((cluster) => cluster.open()));
     keep(tick());
-    for (const cluster of clusters.values()) cluster.run();
+    await Promise.all([...clusters.values()].map((cluster) => cluster.run()));
     return { sockets, context, front, clusters };
   }
 
@@ -219,7 +226,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       throw new FnlbError("ERR_LISTEN", "only a running balancer takes a new config");
     }
     const { context, front } = running;
-    for (const cluster of next.clusters) proveCluster(cluster, { clock, random });
+    for (const cluster of next.clusters) proveCluster(next, cluster, { clock, random });
     const nextLog = next.accessLog === config.accessLog ? accessLog : openAccessLog(next);
     let opened: Map<string, BoundListener>;
     try {
@@ -241,7 +248,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     for (const cluster of next.clusters) {
       if (before.has(cluster.name)) clusters.get(cluster.name)?.update(context, cluster);
     }
-    for (const cluster of added) cluster.run();
+    await Promise.all(added.map((cluster) => cluster.run()));
     front.reroute(routingOf(next.routes, clusters));
     for (const [name, cluster] of before) if (!clusters.has(name)) retire(cluster);
     running.clusters = clusters;
@@ -371,13 +378,17 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         connections: running?.front.connections ?? 0,
         exchanges: running?.front.exchanges ?? 0,
         tunnels: running?.front.tunnels ?? 0,
+        queued: clusters.reduce((sum, { roundTripper }) => sum + roundTripper.queued, 0),
         timers: wheel.size,
         nodes: clusters.flatMap((cluster) =>
-          cluster.nodes.map(({ node, connections, idleConnections }) => ({
+          cluster.nodes.map(({ node, breaker, connections, idleConnections }) => ({
             cluster: cluster.name,
             id: node.id,
             alive: node.alive,
             suspect: node.suspect,
+            ejected: node.ejected,
+            check: node.check,
+            breaker,
             mode: node.mode,
             weight: node.weight,
             inFlight: node.inFlight,

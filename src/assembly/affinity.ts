@@ -1,16 +1,47 @@
 import { randomBytes } from "node:crypto";
 import type { ClusterSettings } from "../config/config.js";
+import type { Affinity } from "../core/affinity/affinity.js";
 import { codecList } from "../core/affinity/codec-list.js";
+import type { CookieCodec } from "../core/affinity/cookie-codec.js";
 import { encryptedCodec } from "../core/affinity/encrypted-codec.js";
 import { hashCodec } from "../core/affinity/hash-codec.js";
 import { rawCodec } from "../core/affinity/raw-codec.js";
 import { signedCodec } from "../core/affinity/signed-codec.js";
+import { StickyHeader } from "../core/affinity/sticky-header.js";
 import { StickySession } from "../core/affinity/sticky-session.js";
 import type { Clock } from "../core/clock.js";
 
 /** Affinity of a cluster, or undefined where that is off. Throws `ERR_OPTION` for attributes that no cookie can have. */
-export function affinityOf(settings: ClusterSettings, clock: Clock): StickySession | undefined {
-  if (settings.stickyCookie === "") return undefined;
+export function affinityOf(settings: ClusterSettings, clock: Clock): Affinity | undefined {
+  const { stickyCookie, stickyHeader } = settings;
+  if (stickyHeader !== "") return new StickyHeader({ name: stickyHeader, codec: codecOf(settings, clock) });
+  return stickyCookie === "" ? undefined : byCookie(settings, codecOf(settings, clock));
+}
+
+function byCookie(settings: ClusterSettings, codec: CookieCodec): Affinity {
+  const session = new StickySession({
+    name: settings.stickyCookie,
+    codec,
+    renews: true,
+    path: settings.stickyPath,
+    secure: settings.stickySecure,
+    httpOnly: settings.stickyHttpOnly,
+    sameSite: settings.stickySameSite,
+    ...(settings.stickyDomain === "" ? {} : { domain: settings.stickyDomain }),
+    ...(settings.stickyMaxAgeMs === 0 ? {} : { maxAgeSeconds: Math.floor(settings.stickyMaxAgeMs / 1000) }),
+  });
+  return {
+    field: "cookie",
+    separator: "; ",
+    find: (exchange, members) => session.find({ cookieHeader: exchange.affinity, members, exchange }),
+    line(cookieHeader, members, node) {
+      const cookie = session.setCookie({ cookieHeader, members }, node);
+      return cookie === undefined ? "" : `Set-Cookie: ${cookie}`;
+    },
+  };
+}
+
+function codecOf(settings: ClusterSettings, clock: Clock): CookieCodec {
   const keys = settings.stickySecrets;
   const codecs = settings.stickyCodecs.map((name) => {
     switch (name) {
@@ -26,15 +57,5 @@ export function affinityOf(settings: ClusterSettings, clock: Clock): StickySessi
         return name satisfies never;
     }
   });
-  return new StickySession({
-    name: settings.stickyCookie,
-    codec: codecList(codecs),
-    renews: true,
-    path: settings.stickyPath,
-    secure: settings.stickySecure,
-    httpOnly: settings.stickyHttpOnly,
-    sameSite: settings.stickySameSite,
-    ...(settings.stickyDomain === "" ? {} : { domain: settings.stickyDomain }),
-    ...(settings.stickyMaxAgeMs === 0 ? {} : { maxAgeSeconds: Math.floor(settings.stickyMaxAgeMs / 1000) }),
-  });
+  return codecList(codecs);
 }

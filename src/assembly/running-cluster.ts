@@ -1,14 +1,18 @@
 import type { ClusterConfig, ClusterSettings, ProcessSettings } from "../config/config.js";
 import type { NodeConfig } from "../config/node-address.js";
-import type { Clock } from "../core/clock.js";
+import type { BreakerState, CircuitBreaker } from "../core/breaker.js";
+import { type Clock, sleep } from "../core/clock.js";
 import { type Cluster, staticCluster } from "../core/cluster.js";
 import { DeadHosts } from "../core/dead-hosts.js";
 import type { Exchange } from "../core/exchange.js";
+import { LoadWait } from "../core/load-wait.js";
 import { createNode, type Node } from "../core/node.js";
+import type { OutlierDetector } from "../core/outlier.js";
 import type { Policy } from "../core/policies/policy.js";
 import { createPolicy } from "../core/policies/table.js";
 import { Rebalancer } from "../core/rebalancer.js";
 import { RetryBudget } from "../core/retry.js";
+import { FnlbError } from "../errors.js";
 import { type Ping, tcpPing } from "../health/ping.js";
 import { runPingLoop } from "../health/ping-loop.js";
 import { askOptions, runSilenceWatch } from "../health/silence-watch.js";
@@ -18,6 +22,8 @@ import { FallbackRoundTripper } from "../proxy/fallback-round-tripper.js";
 import { NodePool, type NodePoolEvents } from "../proxy/node-pool.js";
 import { AddressBook, type Resolve } from "../system/address-book.js";
 import { affinityOf } from "./affinity.js";
+import { Checks, checkOf } from "./checks.js";
+import { breakerOf, editsOf, outlierOf } from "./protection.js";
 
 export interface RunningClusterDependencies {
   readonly context: ProxyContext;
@@ -32,13 +38,14 @@ export interface RunningClusterDependencies {
 
 export interface NodeState {
   readonly node: Node;
+  readonly breaker: BreakerState["kind"];
   readonly connections: number;
   readonly idleConnections: number;
 }
 
 type Settings = ProcessSettings & ClusterSettings;
 
-/** Settings from which a cluster's policy is made; a change of one makes a new policy over the same nodes. */
+/** Settings from which what picks is made; a change of one makes it anew over the same nodes. */
 const POLICY_FIELDS = [
   "policy",
   "hash",
@@ -48,7 +55,7 @@ const POLICY_FIELDS = [
   "rebalance",
   "wrrMode",
   "slowStartMs",
-  "nodeConnectionsMax",
+  "loadHeader",
 ] as const satisfies readonly (keyof ClusterSettings)[];
 
 /** Settings from which affinity is made. */
@@ -66,6 +73,36 @@ const AFFINITY_FIELDS = [
   "stickySameSite",
 ] as const satisfies readonly (keyof ClusterSettings)[];
 
+/** Settings from which outlier detection and breakers are made. */
+const PROTECTION_FIELDS = [
+  "outlierConsecutive",
+  "outlierShareMax",
+  "outlierWindowMs",
+  "outlierVolumeMin",
+  "outlierEjectionMs",
+  "outlierEjectionMaxMs",
+  "outlierEjectedShareMax",
+  "panicShare",
+  "breakerFaults",
+  "breakerOpenMs",
+  "breakerOpenMaxMs",
+] as const satisfies readonly (keyof ClusterSettings)[];
+
+const CHECK_FIELDS = [
+  "checkPath",
+  "checkIntervalMs",
+  "checkTimeoutMs",
+  "checkMethod",
+  "checkHost",
+  "checkStatuses",
+  "checkBody",
+  "checkMinVersion",
+  "checkHealthyThreshold",
+  "checkUnhealthyThreshold",
+] as const satisfies readonly (keyof ClusterSettings)[];
+
+/** How often ejected nodes are asked whether their time is over. */
+const OUTLIER_LOOP_MS = 250;
 const SILENCE_CHECK_MS_MIN = 25;
 const SILENCE_CHECK_MS_MAX = 250;
 
@@ -83,6 +120,11 @@ export class RunningCluster {
   readonly #signal: AbortSignal;
   readonly #poolEvents: NodePoolEvents;
   readonly #ping: Ping;
+  readonly #checks: Checks;
+  /** Shared by a cluster and the one that takes its place when the policy changes. */
+  readonly #total = { inFlight: 0 };
+  #outlier: OutlierDetector | undefined;
+  #breaker: CircuitBreaker | undefined;
   #nodes: readonly Node[];
 
   constructor(dependencies: RunningClusterDependencies, { name, ...settings }: ClusterConfig) {
@@ -91,21 +133,24 @@ export class RunningCluster {
     this.name = name;
     this.#dependencies = dependencies;
     this.#signal = AbortSignal.any([this.#stop.signal, stopping]);
-    this.#nodes = settings.nodes.map(({ id, address, weight }, index) => createNode(id, index, address, weight));
     const config: Settings = { ...context.config, ...settings };
+    this.#nodes = settings.nodes.map((node, index) => newNode(node, index, config));
     this.#addressBook = new AddressBook(this.#nodes, clock, log, resolve, config);
     const { targetsOf, doubt } = this.#addressBook;
+    this.#outlier = this.#makeOutlier(config);
+    this.#breaker = this.#makeBreaker(config);
     this.#context = {
       ...context,
+      ...editsOf(config, config),
       name,
       config,
       cluster: this.#makeCluster(config),
-      sticky: affinityOf(config, clock),
+      affinity: affinityOf(config, clock),
       deadHosts: new DeadHosts({
         onDead: (node, code) => this.#onDead(node, code),
         onAlive: (node) => this.#onAlive(node),
       }),
-      retryBudget: new RetryBudget(),
+      retryBudget: retryBudgetOf(config),
       responseHead: new ResponseHead(config),
       targetsOf,
       onNameDoubted: doubt,
@@ -114,6 +159,7 @@ export class RunningCluster {
       onSuspect: (node, reason) => {
         if (node.suspect || !node.alive) return;
         node.suspect = true;
+        this.#outlier?.noteHealth();
         counters.nodeSuspicions++;
         log.warn({ event: "node_suspect", ...this.#naming(node), reason });
         this.#pools[node.index].releaseWaiting();
@@ -121,6 +167,7 @@ export class RunningCluster {
       onTrusted: (node) => {
         if (!node.suspect) return;
         node.suspect = false;
+        this.#outlier?.noteHealth();
         this.#context.cluster.noteReturn(node);
         log.info({ event: "node_trusted", ...this.#naming(node) });
       },
@@ -128,6 +175,13 @@ export class RunningCluster {
     for (const node of this.#nodes) this.#pools.push(new NodePool(node, this.#context, this.#poolEvents));
     this.#ping = tcpPing({ clock, dial, targetsOf });
     this.roundTripper = new FallbackRoundTripper(this.#context, this.#pools);
+    this.#checks = new Checks({
+      context: this.#context,
+      random: dependencies.random,
+      signal: this.#signal,
+      keep: dependencies.keep,
+      onChange: () => this.#outlier?.noteHealth(),
+    });
   }
 
   get context(): ClusterContext {
@@ -137,7 +191,8 @@ export class RunningCluster {
   get nodes(): readonly NodeState[] {
     return this.#nodes.map((node) => {
       const { connectionCount, idleCount } = this.#pools[node.index];
-      return { node, connections: connectionCount, idleConnections: idleCount };
+      const breaker = this.#breaker?.stateOf(node)?.kind ?? "closed";
+      return { node, breaker, connections: connectionCount, idleConnections: idleCount };
     });
   }
 
@@ -146,8 +201,8 @@ export class RunningCluster {
     return this.#addressBook.open(this.#signal);
   }
 
-  /** Starts the loops. */
-  run(): void {
+  /** Starts the loops; resolves when what checks say first is known, or a short time has passed. */
+  async run(): Promise<void> {
     const { keep } = this.#dependencies;
     const { clock, counters, dial, targetsOf, config } = this.#context;
     keep(this.#addressBook.run(this.#signal));
@@ -179,6 +234,12 @@ export class RunningCluster {
         this.#signal,
       ),
     );
+    keep(this.#runOutlier());
+    await this.#checks.open(this.#nodes);
+  }
+
+  async #runOutlier(): Promise<void> {
+    while (await sleep(this.#context.clock, OUTLIER_LOOP_MS, this.#signal)) this.#outlier?.advance();
   }
 
   /**
@@ -194,18 +255,31 @@ export class RunningCluster {
     context.isTrusted = isTrusted;
     const changed = (fields: readonly (keyof ClusterSettings)[]) =>
       fields.some((field) => JSON.stringify(before[field]) !== JSON.stringify(settings[field]));
-    const isNewPolicy = changed(POLICY_FIELDS);
-    if (changed(AFFINITY_FIELDS)) context.sticky = affinityOf(settings, context.clock);
+    const isNewProtection = changed(PROTECTION_FIELDS);
+    if (isNewProtection) {
+      for (const node of this.#nodes) node.ejected = false;
+      this.#outlier = this.#makeOutlier(context.config);
+      this.#breaker = this.#makeBreaker(context.config);
+    }
+    const isNewAffinity = changed(AFFINITY_FIELDS);
+    if (isNewAffinity) context.affinity = affinityOf(settings, context.clock);
+    if (changed(["retryBudget", "retryReserve"])) context.retryBudget = retryBudgetOf(settings);
+    Object.assign(context, editsOf(context.config, context.config));
     if (before.responseHeadBytesMax !== settings.responseHeadBytesMax) {
       context.responseHead = new ResponseHead(context.config);
     }
     if (changed(["nodes"])) this.#updateNodes(settings.nodes);
-    if (isNewPolicy) context.cluster = this.#makeCluster(context.config);
-    else if (changed(["nodes"])) context.cluster.update(this.#nodes);
+    if (changed(POLICY_FIELDS) || isNewProtection || isNewAffinity) {
+      context.cluster = this.#makeCluster(context.config);
+    } else if (changed(["nodes"])) context.cluster.update(this.#nodes);
+    if (changed(CHECK_FIELDS)) this.#checks.restart(this.#nodes);
+    else this.#checks.update(this.#nodes);
+    // Limits may have grown.
+    this.roundTripper.onRoom();
   }
 
   #updateNodes(next: readonly NodeConfig[]): void {
-    const { log } = this.#context;
+    const { log, config } = this.#context;
     const known = new Map(this.#nodes.map((node) => [node.id, node]));
     const leaving = new Set(this.#nodes);
     const taken = new Set<number>([...this.#retired].map(({ node }) => node.index));
@@ -229,7 +303,7 @@ export class RunningCluster {
       // The index of a node that still finishes something is not given to another.
       while (taken.has(free)) free++;
       taken.add(free);
-      const added = createNode(id, free, address, weight);
+      const added = newNode({ id, address, weight }, free, config);
       this.#pools[free] = new NodePool(added, this.#context, this.#poolEvents);
       log.info({ event: "node_added", ...this.#naming(added) });
       return added;
@@ -244,6 +318,7 @@ export class RunningCluster {
     node.mode = "disabled";
     this.#pingLoops.get(node)?.abort();
     this.#pingLoops.delete(node);
+    this.#checks.stop(node);
     this.#retired.add(pool);
     this.#context.log.info({ event: "node_removed", ...this.#naming(node) });
     await pool.retire();
@@ -265,20 +340,68 @@ export class RunningCluster {
 
   #makeCluster(config: Settings): Cluster {
     const { random, context } = this.#dependencies;
-    const { clock, log } = context;
+    const { clock, log, counters } = context;
     const now = () => clock.now();
     const policy = policyOf(config, { clock, random });
     const onMove = (node: Node, weight: number) => log.info({ event: "weight_moved", ...this.#naming(node), weight });
     const picking = config.rebalance ? new Rebalancer(policy, { clock, onMove }) : policy;
-    const affinity = (exchange: Exchange, members: readonly Node[]) =>
-      this.#context.sticky?.find({ cookieHeader: exchange.cookieHeader, members, exchange });
+    const affinity = (exchange: Exchange, members: readonly Node[]) => this.#context.affinity?.find(exchange, members);
     const hasAffinity = config.stickyCookie !== "" || config.stickyHeader !== "";
-    return staticCluster({ policy: picking, now, random, ...(hasAffinity ? { affinity } : {}) }, config, this.#nodes);
+    const onForgotten = () => counters.loadWaitsForgotten++;
+    return staticCluster(
+      {
+        policy: picking,
+        now,
+        random,
+        affinity: hasAffinity ? affinity : undefined,
+        outlier: this.#outlier,
+        breaker: this.#breaker,
+        loadWait: config.loadHeader === "" ? undefined : new LoadWait({ now, random, onForgotten }),
+        total: this.#total,
+        onRoom: () => this.roundTripper.onRoom(),
+      },
+      config,
+      this.#nodes,
+    );
+  }
+
+  #makeOutlier(config: Settings): OutlierDetector | undefined {
+    const { clock, log, counters } = this.#dependencies.context;
+    return outlierOf(config, {
+      clock,
+      onEjected: (node, reason, ejectedMs) => {
+        counters.nodesEjected++;
+        log.warn({ event: "node_ejected", ...this.#naming(node), reason, ejectedMs });
+      },
+      onReturned: (node) => {
+        log.info({ event: "node_returned", ...this.#naming(node) });
+        this.#context.cluster.noteReturn(node);
+      },
+      onPanic: (isPanic) => log.warn({ event: isPanic ? "panic_began" : "panic_ended", cluster: this.name }),
+    });
+  }
+
+  #makeBreaker(config: Settings): CircuitBreaker | undefined {
+    const { context, random } = this.#dependencies;
+    const { clock, log, counters } = context;
+    return breakerOf(config, {
+      clock,
+      random,
+      onOpened: (node, openMs, trips) => {
+        counters.breakersOpened++;
+        log.warn({ event: "breaker_opened", ...this.#naming(node), openMs: Math.round(openMs), trips });
+      },
+      onClosed: (node) => {
+        log.info({ event: "breaker_closed", ...this.#naming(node) });
+        this.#context.cluster.noteReturn(node);
+      },
+    });
   }
 
   #onDead(node: Node, code: string): void {
     const { counters, log } = this.#context;
     counters.nodeDeaths++;
+    this.#outlier?.noteHealth();
     log.warn({ event: "node_dead", ...this.#naming(node), code });
     const pool = this.#pools[node.index];
     pool.closeIdle();
@@ -292,6 +415,7 @@ export class RunningCluster {
   #onAlive(node: Node): void {
     const { counters, log, cluster } = this.#context;
     counters.nodeRevivals++;
+    this.#outlier?.noteHealth();
     log.info({ event: "node_alive", ...this.#naming(node) });
     this.#pingLoops.get(node)?.abort();
     this.#pingLoops.delete(node);
@@ -332,8 +456,33 @@ function policyOf(settings: ClusterSettings, { clock, random }: Chance): Policy 
   return createPolicy(settings.policy, { ...settings, mode, tableSize, now: () => clock.now(), random });
 }
 
+/** Where checks are on, a node gets nothing before its first passed one. */
+function newNode({ id, address, weight }: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
+  const node = createNode(id, index, address, weight);
+  if (checkPath !== "") node.check = "unknown";
+  return node;
+}
+
+/** A tenth of what can be saved up is there from the start: a balancer that has just started may still repeat. */
+function retryBudgetOf({ retryBudget, retryReserve }: ClusterSettings): RetryBudget {
+  return new RetryBudget({
+    tokensPerRequest: retryBudget,
+    tokensInitial: Math.ceil(retryReserve / 10),
+    tokensMax: retryReserve,
+  });
+}
+
 /** Throws `ERR_OPTION` for settings that no cluster can be made of, before anything has changed. */
-export function proveCluster(settings: ClusterSettings, chance: Chance): void {
-  policyOf(settings, chance);
-  affinityOf(settings, chance.clock);
+export function proveCluster(process: ProcessSettings, { name, ...settings }: ClusterConfig, chance: Chance): void {
+  try {
+    policyOf(settings, chance);
+    affinityOf(settings, chance.clock);
+    outlierOf(settings, chance);
+    breakerOf(settings, chance);
+    editsOf(process, settings);
+    checkOf(settings, { clock: chance.clock, dial: () => () => {}, targetsOf: () => [] });
+  } catch (error) {
+    if (!(error instanceof FnlbError)) throw error;
+    throw new FnlbError(error.code, `cluster "${name}": ${error.message}`, { cause: error });
+  }
 }

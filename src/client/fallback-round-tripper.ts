@@ -126,6 +126,7 @@ export class FallbackRoundTripper extends Dispatcher {
       key: () => key,
       tried: new NodeSet(),
       refusal: "none",
+      stamp: 0,
       options,
       // Speaks to handlers of every version of undici's interface.
       handler: new DecoratorHandler(handler) as unknown as Handler,
@@ -174,7 +175,7 @@ export class FallbackRoundTripper extends Dispatcher {
     const end = () => {
       if (isOver) return;
       isOver = true;
-      this.#cluster.release(node);
+      this.#cluster.release(node, 0);
     };
     return {
       onRequestStart: (controller, context) => {

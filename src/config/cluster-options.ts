@@ -1,16 +1,21 @@
+import type { HeaderRule } from "../core/header-rule.js";
 import { isPrime } from "../core/policies/maglev.js";
 import { POLICIES, type PolicyName } from "../core/policies/table.js";
 import { readUpgradeTokens } from "./forwarding-values.js";
+import { HEADER_RULE_SHAPE, parseHeaderRule } from "./header-rule.js";
 import { readKeyParts } from "./key-parts.js";
 import { NODE_SHAPE, readNodes } from "./node-address.js";
 import type { OptionRow } from "./option-row.js";
+import { readRetryOn } from "./retry-on.js";
+import { parseStatuses, STATUSES_SHAPE } from "./statuses.js";
 import { readStickyCodecs, readStickyDomain, readStickyName, readStickyPath, readStickySecrets } from "./sticky.js";
 import { badOption } from "./units.js";
-import { choice, count, duration, type Given, list, single, size, text, toggle } from "./value.js";
+import { choice, count, duration, type Given, list, share, single, size, TOKEN, text, toggle } from "./value.js";
 
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
 const BALANCE_FACTOR_MAX = 1000;
+const RETRY_BUDGET_MAX = 10;
 
 /** Options that each cluster may have of its own. */
 export const CLUSTER_OPTIONS = {
@@ -247,6 +252,155 @@ export const CLUSTER_OPTIONS = {
     help: "A node that keeps requests waiting this long without a byte of any response is asked OPTIONS *; without an answer it takes no new keys. 0 turns it off.",
   },
 
+  "check-path": {
+    field: "checkPath",
+    group: "Health",
+    ...text(),
+    default: "",
+    help: "Ask each node for this path, and send it nothing before its first passed check and while its checks fail; off by default.",
+  },
+  "check-interval": {
+    field: "checkIntervalMs",
+    group: "Health",
+    ...duration({ min: 10, max: DAY_MS }),
+    default: "3s",
+    help: "Pause between two checks of a node, give or take 20 %.",
+  },
+  "check-timeout": {
+    field: "checkTimeoutMs",
+    group: "Health",
+    ...duration({ min: 1, max: DAY_MS }),
+    default: "5s",
+    help: "Time for a whole check.",
+  },
+  "check-method": {
+    field: "checkMethod",
+    group: "Health",
+    ...choice(["GET", "HEAD"]),
+    default: "GET",
+    help: "Method of a check.",
+  },
+  "check-host": {
+    field: "checkHost",
+    group: "Health",
+    ...text(),
+    default: "",
+    help: "Host field of a check; by default the node's own.",
+  },
+  "check-statuses": {
+    field: "checkStatuses",
+    group: "Health",
+    ...list(readStatuses),
+    default: "200-299",
+    help: "Statuses and ranges of them that pass a check.",
+  },
+  "check-body": {
+    field: "checkBody",
+    group: "Health",
+    ...text(),
+    default: "",
+    help: "Text that the first 64 KiB of a check's answer must contain.",
+  },
+  "check-min-version": {
+    field: "checkMinVersion",
+    group: "Health",
+    ...text(),
+    default: "",
+    help: 'Lowest version that passes a check whose answer is JSON with a "version", as of fnproject.',
+  },
+  "check-healthy": {
+    field: "checkHealthyThreshold",
+    group: "Health",
+    ...count({ min: 1, max: 1000 }),
+    default: "1",
+    help: "Passed checks in a row that bring a node back.",
+  },
+  "check-unhealthy": {
+    field: "checkUnhealthyThreshold",
+    group: "Health",
+    ...count({ min: 1, max: 1000 }),
+    default: "2",
+    help: "Failed checks in a row that take a node out.",
+  },
+
+  "outlier-consecutive": {
+    field: "outlierConsecutive",
+    group: "Protection",
+    ...count({ max: 1_000_000 }),
+    default: "0",
+    help: "Eject a node for a while after so many faults in a row (5xx, no answer, failed dials); 0 turns it off.",
+  },
+  "outlier-share": {
+    field: "outlierShareMax",
+    group: "Protection",
+    ...share(),
+    default: "0",
+    help: "Eject a node for a while when this share of its answers are faults; 0 turns it off.",
+  },
+  "outlier-window": {
+    field: "outlierWindowMs",
+    group: "Protection",
+    ...duration({ min: 100, max: DAY_MS }),
+    default: "10s",
+    help: "Time over which --outlier-share is taken.",
+  },
+  "outlier-volume": {
+    field: "outlierVolumeMin",
+    group: "Protection",
+    ...count({ min: 1, max: 1_000_000 }),
+    default: "50",
+    help: "Answers in that time without which the share says nothing.",
+  },
+  "outlier-ejection": {
+    field: "outlierEjectionMs",
+    group: "Protection",
+    ...duration({ min: 1, max: DAY_MS }),
+    default: "30s",
+    help: "How long a node stays ejected, times its ejections in a row.",
+  },
+  "outlier-ejection-max": {
+    field: "outlierEjectionMaxMs",
+    group: "Protection",
+    ...duration({ min: 1, max: DAY_MS }),
+    default: "5m",
+    help: "The longest that a node stays ejected.",
+  },
+  "outlier-ejected-share": {
+    field: "outlierEjectedShareMax",
+    group: "Protection",
+    ...share(),
+    default: "0.5",
+    help: "Share of the nodes that may be ejected at once; of two nodes one, and never the only one.",
+  },
+  "panic-share": {
+    field: "panicShare",
+    group: "Protection",
+    ...share(),
+    default: "0.5",
+    help: "When fewer than this share of the nodes are healthy, ejected ones serve again; 0 turns it off.",
+  },
+  "breaker-faults": {
+    field: "breakerFaults",
+    group: "Protection",
+    ...count({ max: 1_000_000 }),
+    default: "0",
+    help: "Faults in a row that open the circuit breaker of a node; 0 turns breakers off.",
+  },
+  "breaker-open": {
+    field: "breakerOpenMs",
+    group: "Protection",
+    ...duration({ min: 1, max: DAY_MS }),
+    default: "500ms",
+    help: "How long a breaker stays open before a single request probes the node, give or take half; longer after each failed probe.",
+  },
+  "breaker-open-max": {
+    field: "breakerOpenMaxMs",
+    group: "Protection",
+    ...duration({ min: 1, max: DAY_MS }),
+    default: "1m",
+    help: "The longest that a breaker stays open before the next probe.",
+  },
+
   attempts: {
     field: "attemptsMax",
     group: "Retries",
@@ -262,6 +416,51 @@ export const CLUSTER_OPTIONS = {
     help: "Body bytes held so that an idempotent request can be sent again; above it the body streams on and that right is given up.",
   },
 
+  "retry-on": {
+    field: "retryOn",
+    group: "Retries",
+    ...list(readRetryOn),
+    default: "closed,silent",
+    help: "What a request that may be repeated is repeated for, besides dials that fail: closed (before an answer), silent (its node is), and statuses such as 503; none turns it off.",
+  },
+  "retry-budget": {
+    field: "retryBudget",
+    group: "Retries",
+    kind: "number",
+    max: RETRY_BUDGET_MAX,
+    read: readRetryBudget,
+    default: "0.2",
+    help: "Repeats that each request earns for all; 0 leaves those of --retry-reserve.",
+  },
+  "retry-reserve": {
+    field: "retryReserve",
+    group: "Retries",
+    ...count({ max: 1_000_000 }),
+    default: "100",
+    help: "Repeats that can be saved up; a tenth of them is there from the start, and 0 turns repeats off.",
+  },
+
+  "cluster-connections": {
+    field: "clusterConnectionsMax",
+    group: "Limits",
+    ...count({ max: 10_000_000 }),
+    default: "0",
+    help: "Requests and tunnels in a cluster at once; 0 turns it off.",
+  },
+  queue: {
+    field: "queueMax",
+    group: "Limits",
+    ...count({ max: 1_000_000 }),
+    default: "0",
+    help: "Requests that wait, first come first served, while all nodes or the cluster are at their limits; above it 503, and 0 lets none wait.",
+  },
+  "queue-timeout": {
+    field: "queueTimeoutMs",
+    group: "Limits",
+    ...duration({ min: 1, max: DAY_MS }),
+    default: "5s",
+    help: "Time that a request may wait in the queue, then 503.",
+  },
   "node-connections": {
     field: "nodeConnectionsMax",
     group: "Limits",
@@ -298,6 +497,32 @@ export const CLUSTER_OPTIONS = {
     default: "websocket",
     help: "Upgrade tokens that may open a tunnel, comma-separated; none turns upgrades off.",
   },
+
+  "request-header": {
+    field: "requestHeaders",
+    group: "Headers",
+    ...text(readHeaderRules),
+    default: "",
+    isRepeatable: true,
+    separator: "\n",
+    help: "Change requests on their way to nodes: 'set X-Env: prod', 'add X-Env: prod' or 'remove X-Env'; see docs/headers.md. Several in one variable stand on lines of their own.",
+  },
+  "response-header": {
+    field: "responseHeaders",
+    group: "Headers",
+    ...text(readHeaderRules),
+    default: "",
+    isRepeatable: true,
+    separator: "\n",
+    help: "Change responses on their way to clients, likewise.",
+  },
+  "load-header": {
+    field: "loadHeader",
+    group: "Headers",
+    ...text(readLoadHeader),
+    default: "",
+    help: "Field by which nodes say how long a call waited there (fnproject's is XXX-FXLB-WAIT); where a path has to wait, others are asked. Clients never see it.",
+  },
 } as const satisfies Readonly<Record<string, OptionRow>>;
 
 function readTableSize(given: Given): number {
@@ -312,4 +537,33 @@ function readBalanceFactor(given: Given): number {
   const isGood = value === 0 || (value >= 1 && value <= BALANCE_FACTOR_MAX);
   if (!isGood) throw badOption(given.source, `0 or a number from 1 to ${BALANCE_FACTOR_MAX}`, text);
   return value;
+}
+
+function readStatuses(given: Given): readonly (readonly [number, number])[] {
+  const text = given.texts.join(",");
+  const statuses = parseStatuses(text);
+  if (statuses === undefined) throw badOption(given.source, STATUSES_SHAPE, text);
+  return statuses;
+}
+
+function readRetryBudget(given: Given): number {
+  const text = single(given);
+  const value = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value <= RETRY_BUDGET_MAX)) throw badOption(given.source, `a number from 0 to ${RETRY_BUDGET_MAX}`, text);
+  return value;
+}
+
+function readHeaderRules(given: Given): readonly HeaderRule[] {
+  if (given.texts.join("") === "") return [];
+  return given.texts.map((text) => {
+    const rule = parseHeaderRule(text);
+    if (rule === undefined) throw badOption(given.source, HEADER_RULE_SHAPE, text);
+    return rule;
+  });
+}
+
+function readLoadHeader(given: Given): string {
+  const name = single(given);
+  if (name !== "" && !TOKEN.test(name)) throw badOption(given.source, "the name of a field", name);
+  return name.toLowerCase();
 }

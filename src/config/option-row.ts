@@ -8,9 +8,11 @@ export const GROUPS = [
   "Affinity",
   "Timeouts",
   "Health",
+  "Protection",
   "Retries",
   "Limits",
   "Forwarding",
+  "Headers",
   "Shutdown",
   "Logging",
 ] as const;

@@ -157,8 +157,8 @@ export function originOf(name: OptionName, { options = {}, env = {}, file }: Con
   const variable = environmentName(name);
   const fromEnv = env[variable];
   if (fromEnv !== undefined) {
-    const isListOfAddresses = spec.isRepeatable === true && spec.kind === "text";
-    const texts = isListOfAddresses ? fromEnv.split(",") : [fromEnv];
+    const isListOfTexts = spec.isRepeatable === true && spec.kind === "text";
+    const texts = isListOfTexts ? fromEnv.split(spec.separator ?? ",") : [fromEnv];
     return { texts, source: `environment variable ${variable}`, place: variable, isOwn: false };
   }
   const own = file?.clusters.get(cluster)?.get(name);

@@ -20,6 +20,8 @@ export interface ValueSpec<T> {
   readonly choices?: readonly string[];
   /** May be given several times; each value may itself be a comma-separated list where `kind` is list. */
   readonly isRepeatable?: true;
+  /** What parts repetitions in an environment variable. Default: a comma. */
+  readonly separator?: string;
   /** Throws `ERR_OPTION`. */
   readonly read: (given: Given) => T;
 }

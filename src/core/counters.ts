@@ -15,6 +15,7 @@ export class Counters {
   attempts = 0;
   fallbacks = 0;
   retries = 0;
+  retriesByStatus = 0;
   retriesRefusedByBudget = 0;
   replayBytesExceeded = 0;
   dials = 0;
@@ -46,6 +47,14 @@ export class Counters {
   bodiesTooLarge = 0;
   responseHeadsTooLarge = 0;
   requestsRefusedAtNodeLimit = 0;
+  requestsQueued = 0;
+  requestsRefusedAtQueueLimit = 0;
+  queueTimeouts = 0;
+  nodesEjected = 0;
+  breakersOpened = 0;
+  checks = 0;
+  checksFailed = 0;
+  loadWaitsForgotten = 0;
   requestsRefusedAtTunnelLimit = 0;
   connectionsEndedByRequestLimit = 0;
   interimResponsesDropped = 0;

@@ -1,7 +1,10 @@
 import type { NodeSet } from "./node-set.js";
 
-/** Why a cluster gave no node: nobody reachable, everybody at a limit, or nobody the operator left active. */
-export type Refusal = "none" | "offline" | "full" | "drained";
+/**
+ * Why a cluster gave no node: nobody reachable, everybody at a limit, whoever is reachable kept out by a check or a
+ * breaker, or nobody the operator left active.
+ */
+export type Refusal = "none" | "offline" | "full" | "unhealthy" | "drained";
 
 /** What a pick sees of a request. One object per client connection, reused for its requests. */
 export interface Exchange {
@@ -11,8 +14,10 @@ export interface Exchange {
   readonly tried: NodeSet;
   /** Set by `Cluster.acquire` when it returns no node. */
   refusal: Refusal;
-  /** Values of the Cookie fields, joined by `; `, where affinity asks for them. */
-  readonly cookieHeader?: string | undefined;
+  /** Set by `Cluster.acquire`: tells a breaker which acquisition an outcome belongs to. 0 where none is asked. */
+  stamp: number;
+  /** What the client sent to stay on its node, such as its Cookie fields joined by `; `, where affinity asks for it. */
+  readonly affinity?: string | undefined;
   /** The key itself, made on demand for logs and for policies that need it. */
   key(): string;
 }

@@ -159,20 +159,20 @@ export function composeRequest(
     out[at++] = LF;
   }
   if (lines.sendsXForwarded) {
-    if (!lines.isTrusted || !has(head, Field.X_FORWARDED_PROTO)) {
+    if (!lines.isTrusted || !head.fields.has(Field.X_FORWARDED_PROTO)) {
       at += writeLatin1(
         out,
         lines.proto === "http" ? "X-Forwarded-Proto: http\r\n" : "X-Forwarded-Proto: https\r\n",
         at,
       );
     }
-    if (hasHost && (!lines.isTrusted || !has(head, Field.X_FORWARDED_HOST))) {
+    if (hasHost && (!lines.isTrusted || !head.fields.has(Field.X_FORWARDED_HOST))) {
       at += writeLatin1(out, "X-Forwarded-Host: ", at);
       at = copyBytes(out, at, buffer, head.hostStart, head.hostEnd);
       out[at++] = CR;
       out[at++] = LF;
     }
-    if (lines.port > 0 && (!lines.isTrusted || !has(head, Field.X_FORWARDED_PORT))) {
+    if (lines.port > 0 && (!lines.isTrusted || !head.fields.has(Field.X_FORWARDED_PORT))) {
       at += writeLatin1(out, `X-Forwarded-Port: ${lines.port}\r\n`, at);
     }
   }
@@ -212,13 +212,6 @@ function staysBehind(id: number, head: RequestHead, lines: ForwardedLines, reque
     default:
       return false;
   }
-}
-
-function has(head: RequestHead, id: number): boolean {
-  const fields = head.fields;
-  for (let index = 0; index < fields.count; index++)
-    if (fields.id[index] === id && fields.drop[index] === 0) return true;
-  return false;
 }
 
 function joinForwardedFor(head: RequestHead, buffer: Buffer, out: Buffer, start: number): number {

@@ -4,7 +4,7 @@ import { Field } from "./fields.js";
 import { type HeaderEdits, type PlaceholderValues, writeAddedLines } from "./header-rules.js";
 import type { ResponseHead } from "./response-head.js";
 
-/** Upper bound of what `composeResponse` adds to a head besides the value of a cookie and the lines of rules, in bytes. */
+/** Upper bound of what `composeResponse` adds to a head besides the line of affinity and the lines of rules, in bytes. */
 export const RESPONSE_ADDED_BYTES_MAX = 256;
 
 export interface ResponseEdits extends PlaceholderValues {
@@ -16,8 +16,8 @@ export interface ResponseEdits extends PlaceholderValues {
   connection: string;
   /** Token that the client is switched to, with connection "Upgrade". */
   upgradeToken: string;
-  /** Value of one more Set-Cookie field, or "". */
-  setCookie: string;
+  /** One more field, by which the client comes back to its node, without its line end; or "". */
+  affinityLine: string;
   /** Rules of the operator; undefined where there are none. */
   headers: HeaderEdits | undefined;
   client: string;
@@ -57,7 +57,7 @@ export function composeResponse(
   }
   if (headers !== undefined) at = writeAddedLines(headers, out, at, edits);
   if (edits.addsChunked) at += writeLatin1(out, "Transfer-Encoding: chunked\r\n", at);
-  if (edits.setCookie !== "") at += writeLatin1(out, `Set-Cookie: ${edits.setCookie}\r\n`, at);
+  if (edits.affinityLine !== "") at += writeLatin1(out, `${edits.affinityLine}\r\n`, at);
   if (edits.upgradeToken !== "") at += writeLatin1(out, `Upgrade: ${edits.upgradeToken}\r\n`, at);
   if (edits.connection === "close") at += writeLatin1(out, "Connection: close\r\n", at);
   else if (edits.connection !== "") at += writeLatin1(out, `Connection: ${edits.connection}\r\n`, at);

@@ -158,6 +158,12 @@ export class FieldTable {
     }
   }
 
+  /** Is there a field of this kind, one of `Field`? */
+  has(id: number): boolean {
+    for (let index = 0; index < this.count; index++) if (this.id[index] === id) return true;
+    return false;
+  }
+
   /** Index of the first field called `lowerName`, or -1. */
   find(buffer: Buffer, lowerName: string, from = 0): number {
     for (let index = from; index < this.count; index++) {

@@ -1,3 +1,4 @@
+import type { RouteConfig } from "../config/routes.js";
 import type { Clock } from "../core/clock.js";
 import type { Counters } from "../core/counters.js";
 import type { ErrorCode } from "../errors.js";
@@ -7,6 +8,9 @@ import type { RequestHead } from "../http1/request-head.js";
 
 /** What the log keeps of one exchange while it runs; made only when the log is on. */
 export interface ExchangeRecord {
+  /** Names of the route and its cluster, "" where none matched. */
+  route: string;
+  cluster: string;
   readonly startedMs: number;
   readonly wallMs: number;
   readonly client: string;
@@ -50,6 +54,8 @@ export class AccessLog {
 
   begin(client: string, head: RequestHead, buffer: Buffer): ExchangeRecord {
     return {
+      route: "",
+      cluster: "",
       startedMs: this.#clock.now(),
       wallMs: this.#clock.wallNow(),
       client,
@@ -64,6 +70,11 @@ export class AccessLog {
       sentMs: -1,
       firstByteMs: -1,
     };
+  }
+
+  noteRoute(record: ExchangeRecord, { name, cluster }: RouteConfig): void {
+    record.route = name;
+    record.cluster = cluster;
   }
 
   notePick(record: ExchangeRecord, node: string): void {
@@ -93,7 +104,7 @@ export class AccessLog {
     const line =
       `{"time":"${new Date(record.wallMs).toISOString()}","client":"${record.client}","method":"${record.method}",` +
       `"host":${JSON.stringify(record.host)},"target":${JSON.stringify(record.target)},"status":${record.status},` +
-      `"node":${record.node === "" ? "null" : JSON.stringify(record.node)},"attempts":${record.attempts},` +
+      `"route":${nameOrNull(record.route)},"cluster":${nameOrNull(record.cluster)},"node":${record.node === "" ? "null" : JSON.stringify(record.node)},"attempts":${record.attempts},` +
       `"bytesIn":${bytesIn},"bytesOut":${bytesOut},"queueMs":${span(record.startedMs, record.pickedMs)},` +
       `"connectMs":${span(record.pickedMs, record.sentMs)},` +
       `"firstByteMs":${span(record.sentMs, record.firstByteMs)},"totalMs":${span(record.startedMs, now)},` +
@@ -105,7 +116,7 @@ export class AccessLog {
   refused(client: string, code: ErrorCode): void {
     this.#append(
       `{"time":"${new Date(this.#clock.wallNow()).toISOString()}","client":"${client}","method":null,"host":null,"target":null,` +
-        `"status":${HTTP_STATUS[code]},"node":null,"attempts":0,"bytesIn":0,"bytesOut":0,"queueMs":null,"connectMs":null,"firstByteMs":null,` +
+        `"status":${HTTP_STATUS[code]},"route":null,"cluster":null,"node":null,"attempts":0,"bytesIn":0,"bytesOut":0,"queueMs":null,"connectMs":null,"firstByteMs":null,` +
         `"totalMs":0,"endedBy":"client","phase":"head","code":"${code}"}\n`,
     );
   }
@@ -129,6 +140,32 @@ export class AccessLog {
   dropped(lines: number): void {
     this.#counters.accessLogLinesDropped += lines;
   }
+}
+
+/** Names of routes and clusters need no escaping. */
+function nameOrNull(name: string): string {
+  return name === "" ? "null" : `"${name}"`;
+}
+
+const FAULTS_OF_NODES: ReadonlySet<ErrorCode> = new Set([
+  "ERR_BAD_RESPONSE",
+  "ERR_NODE_CLOSED",
+  "ERR_NODE_TIMEOUT",
+  "ERR_NO_FALLBACK_NODE_FOUND",
+  "ERR_NO_HEALTHY_NODE",
+]);
+const FAULTS_OF_CLIENTS: ReadonlySet<ErrorCode> = new Set([
+  "ERR_BAD_REQUEST",
+  "ERR_BODY_TOO_LARGE",
+  "ERR_REQUEST_TIMEOUT",
+  "ERR_NO_KEY",
+  "ERR_NO_ROUTE",
+]);
+
+/** Who ended an exchange that ended with a problem. */
+export function blameOf(code: ErrorCode): "node" | "client" | "balancer" {
+  if (FAULTS_OF_NODES.has(code)) return "node";
+  return FAULTS_OF_CLIENTS.has(code) ? "client" : "balancer";
 }
 
 /** Milliseconds between two readings with three decimals, or null when one was never taken. */

@@ -7,10 +7,12 @@ import { countVia, type ForwardedLines } from "../http1/compose-request.js";
 import { Framing } from "../http1/framing.js";
 import { optionsResponse, problemResponse } from "../http1/problem.js";
 import { parseProxyHeader } from "../http1/proxy-header.js";
+import { redirectResponse } from "../http1/redirect.js";
 import { HeadResult, type RequestHead } from "../http1/request-head.js";
 import type { ProxyContext } from "./context.js";
 import type { Destination, Direct } from "./destination.js";
-import { type ExchangeClient, HttpExchange, Phase } from "./exchange.js";
+import { HttpExchange, Phase } from "./exchange.js";
+import type { ExchangeClient } from "./exchange-client.js";
 import { forwardedLines } from "./forwarded.js";
 import type { NodeConnection } from "./node-connection.js";
 import { Tunnel, type TunnelOwner } from "./tunnel.js";
@@ -359,6 +361,16 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     else this.#next();
   }
 
+  onExchangeRedirected(location: string): void {
+    const exchange = this.#exchange;
+    const closes = !exchange.isRequestComplete || !exchange.isPersistent || exchange.minor === 0 || this.mustClose();
+    this.context.counters.responses3xx++;
+    const { isHead } = exchange;
+    this.#send(redirectResponse({ status: 308, location, closes, isHead, date: this.context.date() }));
+    if (closes) this.#linger();
+    else this.#next();
+  }
+
   onExchangeBroken(): void {
     this.#stream.reset();
   }
@@ -375,11 +387,11 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     this.#host.onTunnelOpened();
     const fromClient = this.#stash;
     this.#stash = undefined;
-    const { context } = this.#exchange;
+    const { context, stamp } = this.#exchange;
     this.#tunnel = new Tunnel(context, this.#stream, connection.stream, {
       onTunnelClosed: () => {
         connection.pool.forget(connection);
-        context.cluster.release(node);
+        context.cluster.release(node, stamp);
         this.#host.onTunnelClosed();
         this.onTunnelClosed();
       },

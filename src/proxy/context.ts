@@ -1,5 +1,5 @@
 import type { ClusterSettings, ProcessSettings } from "../config/config.js";
-import type { StickySession } from "../core/affinity/sticky-session.js";
+import type { Affinity } from "../core/affinity/affinity.js";
 import type { Clock } from "../core/clock.js";
 import type { Cluster } from "../core/cluster.js";
 import type { Counters } from "../core/counters.js";
@@ -9,6 +9,7 @@ import type { Node } from "../core/node.js";
 import type { RetryBudget } from "../core/retry.js";
 import type { Dial, DialTarget } from "../core/stream.js";
 import type { TimerWheel } from "../core/timer-wheel.js";
+import type { HeaderEdits } from "../http1/header-rules.js";
 import type { ResponseHead } from "../http1/response-head.js";
 import type { AccessLog } from "./access-log.js";
 
@@ -37,9 +38,12 @@ export interface ClusterContext extends ProxyContext {
   readonly config: ProcessSettings & ClusterSettings;
   readonly cluster: Cluster;
   /** Keeps clients on their nodes; undefined where that is off. */
-  readonly sticky: StickySession | undefined;
+  readonly affinity: Affinity | undefined;
   readonly deadHosts: DeadHosts;
   readonly retryBudget: RetryBudget;
+  /** What is changed in requests on their way to nodes, and in responses on their way to clients. */
+  readonly requestEdits: HeaderEdits | undefined;
+  readonly responseEdits: HeaderEdits | undefined;
   /** One parser for all responses of the cluster: between two reads it holds nothing. */
   readonly responseHead: ResponseHead;
   /** Addresses to dial for a node, best first; empty while its name has not been resolved. */

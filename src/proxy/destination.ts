@@ -1,11 +1,11 @@
 import type { RequestHead } from "../http1/request-head.js";
 import type { ClusterContext } from "./context.js";
 import type { FallbackRoundTripper } from "./fallback-round-tripper.js";
+import type { Route } from "./route.js";
 
 /** Where the requests of one route go. */
 export interface Destination {
-  /** Name of the route. */
-  readonly route: string;
+  readonly route: Route;
   readonly context: ClusterContext;
   readonly roundTripper: FallbackRoundTripper;
 }

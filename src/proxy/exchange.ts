@@ -3,42 +3,27 @@
 import type { Exchange, Refusal } from "../core/exchange.js";
 import type { Node } from "../core/node.js";
 import { NodeSet } from "../core/node-set.js";
-import { Outcome, type OutcomeCode } from "../core/policies/policy.js";
+import { Outcome } from "../core/policies/policy.js";
 import { decideRepeat, isIdempotent } from "../core/retry.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
 import type { ErrorCode, FnlbError } from "../errors.js";
-import { allowedUpgrade, type ForwardedLines } from "../http1/compose-request.js";
+import { allowedUpgrade } from "../http1/compose-request.js";
 import { Field } from "../http1/fields.js";
 import { Framing } from "../http1/framing.js";
+import type { HeaderEdits } from "../http1/header-rules.js";
 import type { RequestHead } from "../http1/request-head.js";
-import type { ExchangeRecord } from "./access-log.js";
+import { blameOf, type ExchangeRecord } from "./access-log.js";
+import { Attempt } from "./attempt.js";
 import type { ClusterContext } from "./context.js";
 import type { Destination } from "./destination.js";
-import type { Caller, FallbackRoundTripper } from "./fallback-round-tripper.js";
+import type { ExchangeClient } from "./exchange-client.js";
+import type { Caller } from "./fallback-round-tripper.js";
 import { HeldRequest } from "./held-request.js";
-import { readCookies, readKey, readKeyHash } from "./key.js";
+import { readField, readKey, readKeyHash } from "./key.js";
 import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
 
-import { type RelayClient, type RelayedExchange, ResponseRelay } from "./response-relay.js";
+import { type RelayedExchange, ResponseRelay } from "./response-relay.js";
 import type { WaitingLink } from "./waiting-list.js";
-
-/** What an exchange needs of the client connection it belongs to. */
-export interface ExchangeClient extends RelayClient {
-  readonly forwarded: ForwardedLines;
-  readonly clientAddress: string;
-  /** Where the request goes; undefined where no route matches it. */
-  direct(head: RequestHead, buffer: Buffer): Destination | undefined;
-  pauseReading(): void;
-  resumeReading(): void;
-  /** The exchange is over and the response complete. */
-  onExchangeDone(closes: boolean): void;
-  /** Answer with a problem; closes where the rest of the request makes the connection useless. */
-  onExchangeFailed(code: ErrorCode): void;
-  /** The response cannot be completed: the client must see that it was cut. */
-  onExchangeBroken(): void;
-  /** The node switched protocols: from now on bytes pass in both directions. */
-  onUpgraded(connection: NodeConnection, node: Node, buffer: Buffer, start: number, end: number): void;
-}
 
 /** Where an exchange stands. */
 export const Phase = { IDLE: 0, CONNECTING: 1, WAITING: 2, RELAYING: 3 } as const;
@@ -53,7 +38,7 @@ const Continue = { NONE: 0, AWAITED: 1 } as const;
 export class HttpExchange implements Exchange, Caller, NodeConnectionUser, RelayedExchange, WaitingLink, TimerOwner {
   readonly #client: ExchangeClient;
   #context: ClusterContext;
-  #roundTripper: FallbackRoundTripper;
+  #destination: Destination;
   readonly #response: ResponseRelay;
   readonly #request: HeldRequest;
   readonly #timer = new TimerEntry(this);
@@ -64,7 +49,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   keyHash = 0;
   #keyText = "";
   refusal: Refusal = "none";
-  cookieHeader: string | undefined;
+  stamp = 0;
+  affinity: string | undefined;
   dialDeadlineMs = 0;
   needsFreshConnection = false;
   cancelSearch: (() => void) | undefined;
@@ -87,18 +73,15 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   #hasMoved = false;
   #isNodeBlocked = false;
   connection: NodeConnection | undefined;
-  /** What the attempt says of its node, once it is known; for policies that go by latency. */
-  #outcome: OutcomeCode = Outcome.NONE;
-  #sentMs = 0;
-  #waitedMs = 0;
+  readonly #attempt = new Attempt();
   #record: ExchangeRecord | undefined;
 
   /** `destination` is any one, until a request has its own. */
-  constructor(client: ExchangeClient, { context, roundTripper }: Destination) {
+  constructor(client: ExchangeClient, destination: Destination) {
     this.#client = client;
-    this.#context = context;
-    this.#roundTripper = roundTripper;
-    this.#request = new HeldRequest(context.config.headBytesMax);
+    this.#context = destination.context;
+    this.#destination = destination;
+    this.#request = new HeldRequest(this.#context.config.headBytesMax);
     this.#response = new ResponseRelay(this, client);
   }
 
@@ -137,8 +120,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const headEnd = head.end;
     const destination = client.direct(head, buffer);
     if (destination !== undefined) {
+      this.#destination = destination;
       this.#context = destination.context;
-      this.#roundTripper = destination.roundTripper;
     }
     const { config, counters, retryBudget } = this.#context;
     counters.requests++;
@@ -167,6 +150,13 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       this.fail("ERR_NO_ROUTE");
       return headEnd;
     }
+    const { route } = destination;
+    if (this.#record !== undefined) this.#context.accessLog?.noteRoute(this.#record, route.config);
+    const location = route.slashLocation(head, buffer);
+    if (location !== undefined) {
+      this.#redirect(location);
+      return headEnd;
+    }
     retryBudget.earn();
     if (config.bodyBytesMax > 0 && head.contentLength > config.bodyBytesMax) {
       counters.bodiesTooLarge++;
@@ -177,7 +167,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       this.fail("ERR_NO_KEY");
       return headEnd;
     }
-    if (this.#context.sticky !== undefined) this.cookieHeader = readCookies(head, buffer);
+    const { affinity } = this.#context;
+    if (affinity !== undefined) this.affinity = readField(head, buffer, affinity.field, affinity.separator);
     this.upgradeToken =
       head.wantsUpgrade && head.framing === Framing.NONE ? allowedUpgrade(head, buffer, config.upgradeTokens) : "";
     if (this.upgradeToken !== "" && !client.canOpenTunnel()) {
@@ -186,16 +177,11 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return headEnd;
     }
     const { forwarded } = client;
-    const isIdKept = !config.requestId || (forwarded.isTrusted && head.fields.count > 0 && hasRequestId(head));
+    const isIdKept = !config.requestId || (forwarded.isTrusted && head.fields.has(Field.X_REQUEST_ID));
     const requestId = isIdKept ? "" : this.#context.requestId();
-    this.#request.compose(
-      head,
-      buffer,
-      forwarded,
-      this.upgradeToken,
-      requestId,
-      this.#request.isDone ? 0 : end - headEnd,
-    );
+    const bodyBytes = this.#request.isDone ? 0 : end - headEnd;
+    const { requestEdits: edits } = this.#context;
+    this.#request.compose(head, buffer, forwarded, this.upgradeToken, requestId, bodyBytes, route.stripBytes, edits);
 
     let consumed = headEnd;
     if (!this.#request.isDone && this.#continue === Continue.NONE) {
@@ -204,7 +190,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       if (this.#isBodyRefused()) return consumed;
     }
     if (!this.#request.isDone) client.pauseReading();
-    this.#roundTripper.begin(this);
+    this.#destination.roundTripper.begin(this);
     return consumed;
   }
 
@@ -267,7 +253,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     }
     this.attempts++;
     this.waitingSinceMs = this.#context.wheel.nowMs;
-    this.#noteSent();
+    this.#attempt.begin(this.#context, this.stamp);
     counters.attempts++;
     this.#response.reset();
     if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, this.attempts);
@@ -287,18 +273,6 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       this.#schedule(this.#context.config.bodyIdleTimeoutMs);
       if (isFlowing) this.#client.resumeReading();
     }
-  }
-
-  /** From now on the node is waited for. */
-  #noteSent(): void {
-    this.#outcome = Outcome.NONE;
-    if (this.#context.cluster.observesLatency) this.#sentMs = this.#context.clock.now();
-  }
-
-  #noteOutcome(outcome: OutcomeCode): void {
-    if (!this.#context.cluster.observesLatency || this.#outcome !== Outcome.NONE) return;
-    this.#outcome = outcome;
-    this.#waitedMs = this.#context.clock.now() - this.#sentMs;
   }
 
   /** The whole request is on its way. */
@@ -334,7 +308,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     }
     if (this.#request.isDone) {
       if (this.phase === Phase.WAITING) {
-        this.#noteSent();
+        this.#attempt.noteSent(this.#context);
         this.#awaitResponse();
       }
     } else {
@@ -386,26 +360,30 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     return this.#continue === Continue.AWAITED;
   }
 
-  newCookie(): string {
-    const { sticky, cluster } = this.#context;
-    if (sticky === undefined || this.connection === undefined) return "";
-    return (
-      sticky.setCookie({ cookieHeader: this.cookieHeader, members: cluster.nodes }, this.connection.pool.node) ?? ""
-    );
+  affinityLine(): string {
+    const { affinity, cluster } = this.#context;
+    if (affinity === undefined || this.connection === undefined) return "";
+    return affinity.line(this.affinity, cluster.nodes, this.connection.pool.node);
   }
 
-  responseEdits(): undefined {}
+  responseEdits(): HeaderEdits | undefined {
+    return this.#context.responseEdits;
+  }
 
   loadHeader(): string {
-    return "";
+    return this.#context.config.loadHeader;
   }
 
-  onLoadWait(): void {}
+  onLoadWait(waitMs: number): void {
+    if (this.connection !== undefined) this.#context.cluster.noteLoadWait(this.connection.pool.node, this, waitMs);
+  }
 
   /** The final head is in: from here on nothing is repeated. */
   onResponseBegins(): void {
     this.#stopWaiting();
-    this.#noteOutcome(Outcome.ANSWERED);
+    if (this.connection !== undefined) {
+      this.#attempt.noteAnswered(this.#context, this.connection.pool.node, this.#response.status);
+    }
     this.phase = Phase.RELAYING;
     if (this.#record !== undefined) this.#context.accessLog?.noteFirstByte(this.#record, this.#response.status);
     this.onProgress();
@@ -429,7 +407,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     if (this.phase === Phase.RELAYING) {
       if (code === undefined && this.#response.endByClose()) return;
       this.#context.counters.nodeAborts++;
-      this.#outcome = Outcome.FAILED;
+      this.#attempt.noteBroken();
       this.break("node", "response-body");
       return;
     }
@@ -446,12 +424,12 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const node = connection.pool.node;
     const wasFresh = connection.isFresh;
     // A stale idle connection says nothing about its node.
-    if (wasFresh) this.#noteOutcome(Outcome.FAILED);
+    if (wasFresh) this.#attempt.note(this.#context, Outcome.FAILED);
     // A node that has seen only the head of a request that waits for its 100 has been asked, not told.
     if (this.awaitsContinue && this.#response.bytesSeen === 0) this.reached = false;
     const decision = decideRepeat(this, config.attemptsMax, retryBudget);
-    if (decision.kind === "fail") {
-      if (decision.reason === "budget-spent") counters.retriesRefusedByBudget++;
+    if (decision.kind === "fail" || (decision.kind === "repeat" && !config.retryOn.closed)) {
+      if (decision.kind === "fail" && decision.reason === "budget-spent") counters.retriesRefusedByBudget++;
       this.fail(code);
       return;
     }
@@ -464,32 +442,61 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#schedule(0);
     // Nothing more is read before a connection stands: what has been read is held and goes first.
     if (!this.#request.isDone) this.#client.pauseReading();
-    this.#roundTripper.begin(this);
+    this.#destination.roundTripper.begin(this);
   }
 
   /** The node has become suspect while this exchange waits for it. */
   leaveSuspect(): void {
-    const { config, cluster, counters, retryBudget } = this.#context;
-    const connection = this.connection;
-    if (this.phase !== Phase.WAITING || connection === undefined || this.#hasMoved) return;
+    const { config, counters, retryBudget } = this.#context;
+    if (this.phase !== Phase.WAITING || this.#hasMoved || !config.retryOn.silent) return;
     if (decideRepeat(this, config.attemptsMax, retryBudget).kind !== "repeat") return;
-    this.tried.add(connection.pool.node.index);
-    const next = cluster.acquire(this);
+    const next = this.#acquireNext();
     if (next === undefined) return;
-    if (next.suspect) {
-      cluster.release(next);
-      return;
-    }
-    retryBudget.spend();
-    counters.retries++;
     counters.exchangesMovedOffSuspects++;
     this.#hasMoved = true;
-    this.#noteOutcome(Outcome.FAILED);
+    this.#attempt.note(this.#context, Outcome.FAILED);
+    this.#moveTo(next);
+  }
+
+  /** The head of a response is in, and nothing of it has been sent. True: another node is asked instead. */
+  repeatsFor(status: number): boolean {
+    const { config, counters, retryBudget } = this.#context;
+    if (!config.retryOn.statuses.includes(status) || this.connection === undefined || !this.#request.isDone)
+      return false;
+    const { reached, idempotent, bodyHeld, attempts } = this;
+    const attempt = { reached, idempotent, bodyHeld, attempts, responseBytesSeen: 0 };
+    const decision = decideRepeat(attempt, config.attemptsMax, retryBudget);
+    if (decision.kind === "fail" && decision.reason === "budget-spent") counters.retriesRefusedByBudget++;
+    // Without another node this answer is the best there is.
+    const next = decision.kind === "repeat" ? this.#acquireNext() : undefined;
+    if (next === undefined) return false;
+    counters.retriesByStatus++;
+    this.#stopWaiting();
+    this.#attempt.noteAnswered(this.#context, this.connection.pool.node, status);
+    this.#moveTo(next);
+    return true;
+  }
+
+  /** A node for one more attempt, while the last one still has its connection; none that is silent itself. */
+  #acquireNext(): Node | undefined {
+    const { cluster } = this.#context;
+    if (this.connection === undefined) return undefined;
+    this.tried.add(this.connection.pool.node.index);
+    const next = cluster.acquire(this);
+    if (next === undefined || !next.suspect) return next;
+    cluster.release(next, this.stamp);
+    return undefined;
+  }
+
+  #moveTo(next: Node): void {
+    const { config, counters, retryBudget, wheel } = this.#context;
+    retryBudget.spend();
+    counters.retries++;
     this.#leaveConnection();
     this.phase = Phase.CONNECTING;
     this.#schedule(0);
-    this.dialDeadlineMs = this.#context.wheel.nowMs + config.dialDeadlineMs;
-    this.#roundTripper.connectTo(this, next);
+    this.dialDeadlineMs = wheel.nowMs + config.dialDeadlineMs;
+    this.#destination.roundTripper.connectTo(this, next);
   }
 
   /** Gives the current connection up, unfinished. */
@@ -500,7 +507,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.connection = undefined;
     connection.user = undefined;
     connection.stream.destroy();
-    this.#context.cluster.release(connection.pool.node, this.#outcome, this.#waitedMs, this.#response.status);
+    this.#attempt.release(this.#context, connection.pool.node, this.#response.status);
   }
 
   onTimer(entry: TimerEntry): void {
@@ -540,29 +547,32 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     if (this.phase === Phase.IDLE) return;
     if (endedBy === "client") {
       this.#context.counters.clientAborts++;
-      if (this.#request.isDone) this.#noteOutcome(Outcome.LEFT);
+      if (this.#request.isDone) this.#attempt.note(this.#context, Outcome.LEFT);
     } else this.#context.counters.exchangesCut++;
-    const phase =
-      this.phase === Phase.CONNECTING
-        ? "connect"
-        : this.phase === Phase.WAITING
-          ? this.#request.isDone
-            ? "wait"
-            : "request-body"
-          : "response-body";
-    this.#close(endedBy, phase);
+    this.#close(endedBy, this.#phaseName());
+  }
+
+  #phaseName(): string {
+    if (this.phase === Phase.RELAYING) return "response-body";
+    if (this.phase === Phase.CONNECTING) return "connect";
+    return this.#request.isDone ? "wait" : "request-body";
   }
 
   /** Ends with a response of our own. */
   fail(code: ErrorCode): void {
-    const phase = this.phase === Phase.CONNECTING ? "connect" : this.#request.isDone ? "wait" : "request-body";
-    const endedBy = FAULTS_OF_NODES.has(code) ? "node" : FAULTS_OF_CLIENTS.has(code) ? "client" : "balancer";
+    const phase = this.#phaseName();
     const record = this.#record;
     if (record !== undefined) this.#context.accessLog?.noteProblem(record, code);
     // What spoke against the node before, and what a stale connection did not say, stands.
-    if (code === "ERR_NODE_TIMEOUT" || code === "ERR_BAD_RESPONSE") this.#noteOutcome(Outcome.FAILED);
-    this.#close(endedBy, phase);
+    if (code === "ERR_NODE_TIMEOUT" || code === "ERR_BAD_RESPONSE") this.#attempt.note(this.#context, Outcome.FAILED);
+    this.#close(blameOf(code), phase);
     this.#client.onExchangeFailed(code);
+  }
+
+  #redirect(location: string): void {
+    if (this.#record !== undefined) this.#record.status = 308;
+    this.#close("-", "redirect");
+    this.#client.onExchangeRedirected(location);
   }
 
   /** The response has begun and cannot be completed. */
@@ -581,7 +591,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       connection.user = undefined;
       if (isClean) connection.pool.giveBack(connection, keepAliveMs);
       else connection.stream.destroy();
-      this.#context.cluster.release(connection.pool.node, this.#outcome, this.#waitedMs, this.#response.status);
+      this.#attempt.release(this.#context, connection.pool.node, this.#response.status);
     }
     const closes = closesClient || !this.#request.isDone;
     this.#close("-", "done");
@@ -612,22 +622,4 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     }
     this.#request.drop();
   }
-}
-
-const FAULTS_OF_NODES: ReadonlySet<ErrorCode> = new Set([
-  "ERR_BAD_RESPONSE",
-  "ERR_NODE_CLOSED",
-  "ERR_NODE_TIMEOUT",
-  "ERR_NO_FALLBACK_NODE_FOUND",
-]);
-const FAULTS_OF_CLIENTS: ReadonlySet<ErrorCode> = new Set([
-  "ERR_BAD_REQUEST",
-  "ERR_BODY_TOO_LARGE",
-  "ERR_REQUEST_TIMEOUT",
-  "ERR_NO_KEY",
-]);
-
-function hasRequestId(head: RequestHead): boolean {
-  for (let index = 0; index < head.fields.count; index++) if (head.fields.id[index] === Field.X_REQUEST_ID) return true;
-  return false;
 }

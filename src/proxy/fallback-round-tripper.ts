@@ -5,6 +5,7 @@ import { ErrNoFallbackNodeFound, FnlbError } from "../errors.js";
 import type { ClusterContext } from "./context.js";
 import type { NodeConnection } from "./node-connection.js";
 import type { DialWaiter, NodePool } from "./node-pool.js";
+import { WaitQueue } from "./wait-queue.js";
 
 /** An exchange in search of a node. */
 export interface Caller extends Exchange {
@@ -18,7 +19,7 @@ export interface Caller extends Exchange {
   onPicked(node: Node): void;
   /** A connection to an acquired node; the caller releases the node. May come within the call to `connect`. */
   onConnection(connection: NodeConnection): void;
-  /** No node: ERR_NO_FALLBACK_NODE_FOUND, ERR_NO_ACTIVE_NODE, ERR_AT_CAPACITY or ERR_RESOURCES. */
+  /** No node; the error says why. */
   onUnreachable(error: FnlbError): void;
 }
 
@@ -34,11 +35,18 @@ export class FallbackRoundTripper {
   readonly #context: ClusterContext;
   readonly #pools: readonly NodePool[];
   readonly #lastResorts = new Map<Node, LastResort>();
+  readonly #queue: WaitQueue<Caller>;
+  #isServing = false;
   #isOffline = false;
 
   constructor(context: ClusterContext, pools: readonly NodePool[]) {
     this.#context = context;
     this.#pools = pools;
+    this.#queue = new WaitQueue(context.wheel, context.config, (caller) => {
+      context.counters.queueTimeouts++;
+      caller.cancelSearch = undefined;
+      caller.onUnreachable(new FnlbError("ERR_QUEUE_TIMEOUT", "no node had a place in time"));
+    });
   }
 
   /** Starts a search: resets the deadline that its dials share. */
@@ -48,9 +56,55 @@ export class FallbackRoundTripper {
   }
 
   connect(caller: Caller): void {
+    // Nobody overtakes those who wait.
+    if (this.#queue.size > 0) {
+      this.#enqueue(caller);
+      return;
+    }
     const node = this.#context.cluster.acquire(caller);
     if (node === undefined) this.#whenNobody(caller);
     else this.connectTo(caller, node);
+  }
+
+  #enqueue(caller: Caller): void {
+    const { counters, config } = this.#context;
+    if (config.queueMax === 0) {
+      counters.requestsRefusedAtNodeLimit++;
+      caller.onUnreachable(new FnlbError("ERR_AT_CAPACITY", "every node is at its connection limit"));
+    } else if (!this.#queue.join(caller)) {
+      counters.requestsRefusedAtQueueLimit++;
+      caller.onUnreachable(new FnlbError("ERR_AT_CAPACITY", "the queue is full"));
+    } else {
+      counters.requestsQueued++;
+      caller.cancelSearch = () => this.#queue.leave(caller);
+    }
+  }
+
+  /** Room has come: whoever waits gets it in turn, behind what runs now. */
+  readonly onRoom = (): void => {
+    if (this.#queue.size === 0 || this.#isServing) return;
+    this.#isServing = true;
+    queueMicrotask(() => {
+      this.#isServing = false;
+      this.#serveQueue();
+    });
+  };
+
+  #serveQueue(): void {
+    for (let caller = this.#queue.first; caller !== undefined; caller = this.#queue.first) {
+      const node = this.#context.cluster.acquire(caller);
+      if (node === undefined && caller.refusal === "full") return;
+      this.#queue.leave(caller);
+      caller.cancelSearch = undefined;
+      caller.dialDeadlineMs = this.#context.wheel.nowMs + this.#context.config.dialDeadlineMs;
+      if (node === undefined) this.#whenNobody(caller);
+      else this.connectTo(caller, node);
+    }
+  }
+
+  /** Requests that wait for a place. */
+  get queued(): number {
+    return this.#queue.size;
   }
 
   /** Uses a node that has been acquired already. */
@@ -68,6 +122,8 @@ export class FallbackRoundTripper {
   }
 
   #dial(caller: Caller, pool: NodePool): () => void {
+    // Kept here: the caller may acquire another node before this one is released.
+    const { stamp } = caller;
     const giveUp = pool.dial(
       {
         onDialed: (connection) => {
@@ -76,16 +132,14 @@ export class FallbackRoundTripper {
         },
         onDialFailed: (node, code) => {
           caller.cancelSearch = undefined;
-          // Nothing for the policy: the dead-host set says it, and says when it is over.
-          this.#context.cluster.release(node);
-          this.#onDialFailed(caller, node, code);
+          this.#onDialFailed(caller, node, stamp, code);
         },
       },
       this.#dialTimeoutMs(caller),
     );
     return () => {
       giveUp();
-      this.#context.cluster.release(pool.node);
+      this.#context.cluster.release(pool.node, stamp);
     };
   }
 
@@ -94,8 +148,9 @@ export class FallbackRoundTripper {
     return Math.max(1, Math.min(connectTimeoutMs, caller.dialDeadlineMs - this.#context.wheel.nowMs));
   }
 
-  #onDialFailed(caller: Caller, node: Node, code: string): void {
+  #onDialFailed(caller: Caller, node: Node, stamp: number, code: string): void {
     if (!isDialFault(code)) {
+      this.#context.cluster.release(node, stamp);
       this.#context.counters.dialsFailedByOwnFault++;
       this.#context.log.warn({ event: "dial_own_fault", node: node.id, code });
       caller.onUnreachable(new FnlbError("ERR_RESOURCES", `cannot dial: ${code}`));
@@ -103,6 +158,8 @@ export class FallbackRoundTripper {
     }
     // Added before the mark: marking fails the other dials to this node, which pick their next one at once.
     caller.tried.add(node.index);
+    // Nothing for the policy: the dead-host set says it, and says when it is over.
+    this.#context.cluster.releaseUndialled(node, stamp);
     this.#context.deadHosts.mark(node, code);
     this.#context.counters.fallbacks++;
     if (this.#context.wheel.nowMs >= caller.dialDeadlineMs) this.#giveUp(caller);
@@ -112,8 +169,10 @@ export class FallbackRoundTripper {
   #whenNobody(caller: Caller): void {
     switch (caller.refusal) {
       case "full":
-        this.#context.counters.requestsRefusedAtNodeLimit++;
-        caller.onUnreachable(new FnlbError("ERR_AT_CAPACITY", "every node is at its connection limit"));
+        this.#enqueue(caller);
+        return;
+      case "unhealthy":
+        caller.onUnreachable(new FnlbError("ERR_NO_HEALTHY_NODE", "checks or breakers keep every node out"));
         return;
       case "drained":
         caller.onUnreachable(new FnlbError("ERR_NO_ACTIVE_NODE", "no node is active"));

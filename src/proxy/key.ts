@@ -80,12 +80,17 @@ function fieldValue(head: RequestHead, buffer: Buffer, name: string): string | u
   return index < 0 ? undefined : readLatin1(buffer, head.fields.valueStart[index], head.fields.valueEnd[index]);
 }
 
-/** The values of all Cookie fields, joined as one field would have them; undefined without any. */
-export function readCookies({ fields }: RequestHead, buffer: Buffer): string | undefined {
+/** The values of all fields of a name, joined; undefined where there is none. */
+export function readField(
+  { fields }: RequestHead,
+  buffer: Buffer,
+  lowerName: string,
+  separator: string,
+): string | undefined {
   let joined: string | undefined;
-  for (let index = fields.find(buffer, "cookie"); index >= 0; index = fields.find(buffer, "cookie", index + 1)) {
+  for (let index = fields.find(buffer, lowerName); index >= 0; index = fields.find(buffer, lowerName, index + 1)) {
     const value = readLatin1(buffer, fields.valueStart[index], fields.valueEnd[index]);
-    joined = joined === undefined ? value : `${joined}; ${value}`;
+    joined = joined === undefined ? value : `${joined}${separator}${value}`;
   }
   return joined;
 }

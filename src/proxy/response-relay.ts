@@ -25,8 +25,8 @@ export interface RelayedExchange {
   readonly awaitsContinue: boolean;
   /** Undefined once the exchange is over or has gone elsewhere. */
   readonly connection: NodeConnection | undefined;
-  /** Value of the Set-Cookie field by which the client comes back to the node that answers, or "". */
-  newCookie(): string;
+  /** The field by which the client comes back to the node that answers, without its line end, or "". */
+  affinityLine(): string;
   /** What is changed in the fields of a final response and of 101; undefined: nothing. */
   responseEdits(): HeaderEdits | undefined;
   /** Lower-case name of the field in which nodes say how long calls wait for them, or "". It never reaches a client. */
@@ -34,6 +34,8 @@ export interface RelayedExchange {
   /** What the node said in it, in milliseconds; 0 where it said nothing that can be read. */
   onLoadWait(waitMs: number): void;
   continueBody(): void;
+  /** Another node is asked instead of passing a response with this status on: the exchange has left. */
+  repeatsFor(status: number): boolean;
   onResponseBegins(): void;
   onProgress(): void;
   /** Answers with a problem instead of this response. */
@@ -71,7 +73,7 @@ export class ResponseRelay {
     dropsChunked: false,
     connection: "",
     upgradeToken: "",
-    setCookie: "",
+    affinityLine: "",
     headers: undefined,
     client: "",
     node: "",
@@ -161,7 +163,7 @@ export class ResponseRelay {
     edits.dropsChunked = false;
     edits.connection = "";
     edits.upgradeToken = "";
-    edits.setCookie = "";
+    edits.affinityLine = "";
     edits.headers = undefined;
     const loadHeader = this.#exchange.loadHeader();
     if (loadHeader !== "") head.leaveOut(buffer, loadHeader);
@@ -189,7 +191,7 @@ export class ResponseRelay {
     edits.dropsChunked = false;
     edits.connection = "Upgrade";
     edits.upgradeToken = buffer.toString("latin1", head.upgradeStart, head.upgradeEnd);
-    edits.setCookie = this.#exchange.newCookie();
+    this.#addAffinity(buffer);
     this.#applyRules(buffer);
     const out = outBuffer(this.#prepareHead());
     this.status = 101;
@@ -198,6 +200,16 @@ export class ResponseRelay {
     this.#exchange.onResponseBegins();
     this.#client.write(out, 0, composeResponse(head, buffer, out, 0, edits));
     this.#exchange.upgrade(buffer, rest, end);
+  }
+
+  /** Tells the client how to come back; what the node itself says in that field would be a second answer. */
+  #addAffinity(buffer: Buffer): void {
+    const { affinity, responseHead: head } = this.#exchange.context;
+    this.#edits.affinityLine = "";
+    if (affinity === undefined) return;
+    const line = this.#exchange.affinityLine();
+    this.#edits.affinityLine = line;
+    if (line !== "" && affinity.field !== "cookie") head.leaveOut(buffer, affinity.field);
   }
 
   /** Reads and removes the load header, and gets the rules ready. */
@@ -221,7 +233,7 @@ export class ResponseRelay {
   #prepareHead(): number {
     const edits = this.#edits;
     const { responseHead: head } = this.#exchange.context;
-    const bytes = head.end - head.start + RESPONSE_ADDED_BYTES_MAX + edits.setCookie.length;
+    const bytes = head.end - head.start + RESPONSE_ADDED_BYTES_MAX + edits.affinityLine.length;
     if (edits.headers === undefined) return bytes;
     edits.client = this.#client.clientAddress;
     edits.node = this.#exchange.connection?.pool.node.id ?? "";
@@ -234,17 +246,18 @@ export class ResponseRelay {
     const { responseHead: head } = exchange.context;
     const client = this.#client;
     const edits = this.#edits;
+    this.status = head.status;
+    if (head.status >= 400 && exchange.repeatsFor(head.status)) return;
     const isOld = exchange.minor === 0;
     const isChunked = head.framing === Framing.CHUNKED;
     const isUntilClose = head.framing === Framing.UNTIL_CLOSE;
-    this.status = head.status;
     this.#countStatus();
     this.#isReusable = head.isPersistent;
     this.#keepAliveMs = head.keepAliveMs;
     edits.addsChunked = isUntilClose && !isOld;
     edits.dropsChunked = isOld;
     edits.upgradeToken = "";
-    edits.setCookie = exchange.newCookie();
+    this.#addAffinity(buffer);
     this.#closesClient =
       !exchange.isPersistent ||
       !exchange.isRequestComplete ||
@@ -261,7 +274,7 @@ export class ResponseRelay {
       !isOld &&
       !edits.addsChunked &&
       edits.connection === "" &&
-      edits.setCookie === "" &&
+      edits.affinityLine === "" &&
       edits.headers === undefined;
     const bodyStart = head.end;
     const out = isUntouched ? buffer : outBuffer(this.#prepareHead() + JOIN_BYTES_MAX);

@@ -57,8 +57,42 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   "ping-timeout": ["251", "pingTimeoutMs", 251],
   silence: ["0", "silenceMs", 0],
   "resolve-interval": ["30s", "resolveIntervalMs", 30_000],
+  "check-path": ["/health", "checkPath", "/health"],
+  "check-interval": ["4s", "checkIntervalMs", 4000],
+  "check-timeout": ["1s", "checkTimeoutMs", 1000],
+  "check-method": ["HEAD", "checkMethod", "HEAD"],
+  "check-host": ["fn.example", "checkHost", "fn.example"],
+  "check-statuses": [
+    "200-204,301",
+    "checkStatuses",
+    [
+      [200, 204],
+      [301, 301],
+    ],
+  ],
+  "check-body": ["ok", "checkBody", "ok"],
+  "check-min-version": ["0.0.235", "checkMinVersion", "0.0.235"],
+  "check-healthy": ["3", "checkHealthyThreshold", 3],
+  "check-unhealthy": ["4", "checkUnhealthyThreshold", 4],
+  "outlier-consecutive": ["5", "outlierConsecutive", 5],
+  "outlier-share": ["0.4", "outlierShareMax", 0.4],
+  "outlier-window": ["5s", "outlierWindowMs", 5000],
+  "outlier-volume": ["10", "outlierVolumeMin", 10],
+  "outlier-ejection": ["10s", "outlierEjectionMs", 10_000],
+  "outlier-ejection-max": ["1m", "outlierEjectionMaxMs", 60_000],
+  "outlier-ejected-share": ["0.3", "outlierEjectedShareMax", 0.3],
+  "panic-share": ["0", "panicShare", 0],
+  "breaker-faults": ["10", "breakerFaults", 10],
+  "breaker-open": ["1s", "breakerOpenMs", 1000],
+  "breaker-open-max": ["30s", "breakerOpenMaxMs", 30_000],
   attempts: ["5", "attemptsMax", 5],
   "replay-bytes": ["1MiB", "replayBytesMax", 1_048_576],
+  "retry-on": ["closed, 503", "retryOn", { closed: true, silent: false, statuses: [503] }],
+  "retry-budget": ["0.5", "retryBudget", 0.5],
+  "retry-reserve": ["10", "retryReserve", 10],
+  "cluster-connections": ["13", "clusterConnectionsMax", 13],
+  queue: ["14", "queueMax", 14],
+  "queue-timeout": ["1s", "queueTimeoutMs", 1000],
   connections: ["7", "connectionsMax", 7],
   "connections-per-client": ["8", "connectionsPerClientMax", 8],
   "requests-per-connection": ["9", "requestsPerConnectionMax", 9],
@@ -74,6 +108,9 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   "forwarded-for": ["replace", "forwardedFor", "replace"],
   "forwarded-headers": ["both", "forwardedHeaders", "both"],
   "request-id": ["true", "requestId", true],
+  "request-header": ["set X-Env: prod", "requestHeaders", [{ action: "set", name: "X-Env", value: "prod" }]],
+  "response-header": ["remove Server", "responseHeaders", [{ action: "remove", name: "Server", value: "" }]],
+  "load-header": ["XXX-FXLB-WAIT", "loadHeader", "xxx-fxlb-wait"],
   upgrade: ["websocket,Echo", "upgradeTokens", ["websocket", "echo"]],
   "abort-on-close": ["true", "abortOnClose", true],
   "drain-delay": ["5s", "drainDelayMs", 5000],
@@ -201,7 +238,9 @@ describe("resolving a config", () => {
 
   it("refuses a bad value of every option that can be bad", () => {
     for (const [name, { kind }] of OPTION_LIST) {
-      if (kind === "text" && ["access-log", "log-file"].includes(name)) continue;
+      // What they may be is judged where they are put to use.
+      if (["access-log", "log-file", "check-path", "check-host", "check-body", "check-min-version"].includes(name))
+        continue;
       for (const bad of kind === "list" || kind === "text" ? ["a b?", "\0"] : ["", "NaN", "-1", "1 2", "?"]) {
         assert.match(refusal({ [name]: bad }), new RegExp(`^option "${name}" must be `), `${name} ${bad}`);
         assert.match(refusal({}, { [environmentName(name)]: bad }), new RegExp(environmentName(name)));

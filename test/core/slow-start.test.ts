@@ -75,7 +75,7 @@ for (const name of POLICY_NAMES) {
       for (let pick = 0; pick < 100; pick++) cluster.acquire(exchangeOf(`/f/${pick}`));
       assert.ok(nodes[0].inFlight <= 25, `${nodes.map((node) => node.inFlight)}`);
       assert.ok(nodes[0].inFlight > 0);
-      for (const node of nodes) while (node.inFlight > 0) cluster.release(node);
+      for (const node of nodes) while (node.inFlight > 0) cluster.release(node, 0);
       assert.equal(shares(100).length, 4);
     });
 
@@ -118,7 +118,7 @@ for (const name of BY_KEY) {
       const { nodes, cluster, advance, die, revive } = clusterOf(name);
       const homeOf = (key: string) => {
         const node = cluster.acquire(exchangeOf(key))!;
-        cluster.release(node);
+        cluster.release(node, 0);
         return node;
       };
       const keys = Array.from({ length: 2000 }, (_, number) => `/f/${number}`);

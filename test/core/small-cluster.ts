@@ -17,7 +17,7 @@ export function addresses(count: number): string[] {
 }
 
 export function exchangeOf(key: string, keyHash: number = hashString(key)): Exchange {
-  return { keyHash, tried: new NodeSet(), refusal: "none", key: () => key };
+  return { keyHash, tried: new NodeSet(), refusal: "none", stamp: 0, key: () => key };
 }
 
 /** Every node that was not tried yet. */

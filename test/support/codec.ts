@@ -222,7 +222,7 @@ function composedResponse(head: ResponseHead, buffer: Buffer, headers: HeaderEdi
     dropsChunked: false,
     connection: "",
     upgradeToken: "",
-    setCookie: "",
+    affinityLine: "",
     headers,
     client: CLIENT,
     node,
