@@ -265,6 +265,8 @@ export class ResponseRelay {
       (isOld && (isChunked || isUntilClose));
     edits.connection = this.#closesClient ? "close" : isOld ? "keep-alive" : "";
     this.#applyRules(buffer);
+    // Not that of the cluster which the connection's last request went to.
+    this.#body.trailerBytesMax = exchange.context.config.responseHeadBytesMax;
     this.#body.begin(head.framing, head.contentLength, edits.dropsChunked);
     exchange.onResponseBegins();
 
