@@ -17,6 +17,7 @@ import { createNode, type Node, type NodeMode } from "./core/node.js";
 import { createPolicy } from "./core/policies/table.js";
 import { Rebalancer } from "./core/rebalancer.js";
 import { RetryBudget } from "./core/retry.js";
+import type { ByteStream } from "./core/stream.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
 import { tcpPing } from "./health/ping.js";
@@ -30,6 +31,7 @@ import { NodePool } from "./proxy/node-pool.js";
 import { AddressBook, type Resolve, systemResolve } from "./system/address-book.js";
 import { systemClock } from "./system/clock.js";
 import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
+import { Keyring } from "./system/keyring.js";
 import { LineFile } from "./system/line-file.js";
 import { type BoundListener, openSockets } from "./system/sockets.js";
 
@@ -86,6 +88,8 @@ export interface Balancer {
   close(): Promise<void>;
   /** Reopens the access log after a rotation. */
   reopenLogs(): void;
+  /** Reads certificates and keys again, now instead of within ten seconds. New ones that are bad are logged and left. */
+  reloadCertificates(): Promise<void>;
   snapshot(): BalancerSnapshot;
 }
 
@@ -121,7 +125,11 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     config,
     nodes,
   );
-  const addressBook = new AddressBook(nodes, clock, log, resolve, { intervalMs: config.resolveIntervalMs });
+  const keyring = new Keyring({ clock, log, counters }, config.listeners, config.nodes);
+  const addressBook = new AddressBook(nodes, clock, log, resolve, {
+    intervalMs: config.resolveIntervalMs,
+    securityOf: ({ index }) => keyring.securityOf(config.nodes[index]),
+  });
   const stopping = new AbortController();
   const loops = new Set<Promise<unknown>>();
   const pingLoops = new Map<Node, AbortController>();
@@ -154,6 +162,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       preference: dependencies.sockets ?? process.env.FNLB_SOCKETS,
       onFallback: (reason) => log.warn({ event: "fast_sockets_off", reason }),
     });
+    await keyring.open();
     await addressBook.open(stopping.signal);
     const { dial } = sockets;
     const { targetsOf } = addressBook;
@@ -235,6 +244,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     const { silenceMs } = config;
     keep(tick());
     keep(addressBook.run(stopping.signal));
+    keep(keyring.run(stopping.signal));
     keep(
       runSilenceWatch(
         {
@@ -326,7 +336,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       try {
         for (const listener of config.listeners) {
           failIfClosed();
-          const bound = await sockets.listen(listener.address, (stream) => front.accept(stream, listener));
+          const onAccept = (stream: ByteStream) => front.accept(stream, listener);
+          const bound = await sockets.listen(listener.address, onAccept, keyring.listeningOf(listener));
           listeners.push(bound);
           failIfClosed();
           log.info(
@@ -357,6 +368,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         log.error({ event: "access_log_reopen_failed", code: (error as NodeJS.ErrnoException).code });
       }
     },
+    reloadCertificates: () => keyring.reload(),
     snapshot() {
       return {
         sockets: running?.sockets ?? "closed",

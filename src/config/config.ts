@@ -1,5 +1,6 @@
 import type { NodeAddress } from "../core/node.js";
 import type { PolicyName } from "../core/policies/table.js";
+import type { TlsListenerConfig, TlsNodeConfig } from "./tls.js";
 
 /** Where clients connect. Port 0 asks the system for a free one; `fd` is an inherited listening socket. */
 export type ListenAddress =
@@ -11,12 +12,16 @@ export interface ListenerConfig {
   readonly address: ListenAddress;
   /** Connections begin with a PROXY protocol header (v1 or v2), and come from trusted proxies only. */
   readonly proxyProtocol: boolean;
+  /** Speaks TLS; else in the clear. */
+  readonly tls?: TlsListenerConfig;
 }
 
 export interface NodeConfig {
   readonly id: string;
   readonly address: NodeAddress;
   readonly weight: number;
+  /** For an address with TLS. Default: public authorities, the node's own host as its name, no certificate of ours. */
+  readonly tls?: TlsNodeConfig;
 }
 
 /** One source of the key; several are joined in order. */

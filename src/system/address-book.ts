@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { type Clock, sleep } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import type { Node } from "../core/node.js";
-import type { DialTarget } from "../core/stream.js";
+import type { DialSecurity, DialTarget } from "../core/stream.js";
 
 /** Resolves a host name to address literals, best first; rejects when it has none. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
@@ -14,6 +14,8 @@ export const systemResolve: Resolve = async (host) =>
 export interface AddressBookOptions {
   /** How often names are resolved again. */
   readonly intervalMs: number;
+  /** How a node is dialled that is spoken to in TLS; undefined for the others. Default: none is. */
+  readonly securityOf?: (node: Node) => DialSecurity | undefined;
 }
 
 /** A doubted name is resolved at most this often. */
@@ -29,20 +31,29 @@ export class AddressBook {
   readonly #log: Log;
   readonly #resolve: Resolve;
   readonly #intervalMs: number;
+  readonly #securityOf: (node: Node) => DialSecurity | undefined;
   readonly #targets: (readonly DialTarget[])[] = [];
   readonly #named: readonly Node[];
   readonly #running = new Map<Node, Promise<void>>();
   readonly #askedMs = new Map<Node, number>();
   readonly #failing = new Set<Node>();
 
-  constructor(nodes: readonly Node[], clock: Clock, log: Log, resolve: Resolve, { intervalMs }: AddressBookOptions) {
+  constructor(
+    nodes: readonly Node[],
+    clock: Clock,
+    log: Log,
+    resolve: Resolve,
+    { intervalMs, securityOf = () => undefined }: AddressBookOptions,
+  ) {
     this.#clock = clock;
     this.#log = log;
     this.#resolve = resolve;
     this.#intervalMs = intervalMs;
-    for (const { index, address } of nodes) {
+    this.#securityOf = securityOf;
+    for (const node of nodes) {
+      const { index, address } = node;
       if (address.kind === "unix") this.#targets[index] = [{ path: address.path }];
-      else this.#targets[index] = isIP(address.host) === 0 ? [] : [{ host: address.host, port: address.port }];
+      else this.#targets[index] = isIP(address.host) === 0 ? [] : [this.#target(node, address.host, address.port)];
     }
     this.#named = nodes.filter(({ index }) => this.#targets[index].length === 0);
   }
@@ -75,6 +86,11 @@ export class AddressBook {
       await Promise.all(this.#named.map((node) => this.#ask(node)));
   }
 
+  #target(node: Node, host: string, port: number): DialTarget {
+    const tls = this.#securityOf(node);
+    return tls === undefined ? { host, port } : { host, port, tls };
+  }
+
   #ask(node: Node): Promise<void> {
     const running = this.#running.get(node) ?? this.#resolveNow(node).finally(() => this.#running.delete(node));
     this.#running.set(node, running);
@@ -87,7 +103,8 @@ export class AddressBook {
     this.#askedMs.set(node, this.#clock.now());
     try {
       const addresses = await this.#resolve(address.host);
-      if (addresses.length > 0) this.#targets[node.index] = addresses.map((host) => ({ host, port: address.port }));
+      if (addresses.length > 0)
+        this.#targets[node.index] = addresses.map((host) => this.#target(node, host, address.port));
       if (this.#failing.delete(node)) this.#log.info({ event: "node_name_resolved", node: node.id });
     } catch (error) {
       if (this.#failing.has(node)) return;

@@ -32,14 +32,19 @@ function giveBack(copy: Buffer): void {
   if (copy.buffer.byteLength === READ_BYTES_MAX && free.length < FREE_MAX) free.push(Buffer.from(copy.buffer));
 }
 
-/** A byte stream on the public `net` API: slower than handles, and right on every runtime. */
+/** A byte stream on the public `net` and `tls` API: slower than handles, and right on every runtime. */
 export class PlainStream implements ByteStream {
   readonly #socket: Socket;
+  /** What carries the bytes: the socket itself, or the one below a TLS socket. */
+  readonly #carrier: Socket;
   handler: StreamHandler = nobody;
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localPort: number;
+  readonly isEncrypted: boolean;
   #isBlocked = false;
+  /** What a socket still reports after its end was our wish is no break. */
+  #isGivenUp = false;
   #breakCode: string | undefined;
   readonly #onWritten = () => {
     if (!this.#isBlocked || this.#socket.writableLength > 0) return;
@@ -47,18 +52,20 @@ export class PlainStream implements ByteStream {
     if (this.isOpen) this.handler.onDrain();
   };
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, carrier: Socket = socket) {
     this.#socket = socket;
-    const isTcp = socket.remoteFamily !== undefined;
-    this.remoteAddress = isTcp ? plainAddress(socket.remoteAddress ?? "") : "";
-    this.remotePort = socket.remotePort ?? 0;
-    this.localPort = isTcp ? (socket.localPort ?? 0) : 0;
-    socket.setNoDelay(true);
+    this.#carrier = carrier;
+    this.isEncrypted = carrier !== socket;
+    const isTcp = carrier.remoteFamily !== undefined;
+    this.remoteAddress = isTcp ? plainAddress(carrier.remoteAddress ?? "") : "";
+    this.remotePort = carrier.remotePort ?? 0;
+    this.localPort = isTcp ? (carrier.localPort ?? 0) : 0;
+    carrier.setNoDelay(true);
     socket.pause();
     socket.on("data", (chunk: Buffer) => this.handler.onData(chunk, 0, chunk.length));
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      this.#breakCode ??= error.code ?? "EIO";
+      if (!this.#isGivenUp) this.#breakCode ??= error.code ?? "EIO";
     });
     socket.on("close", () => this.handler.onClose(this.#breakCode));
   }
@@ -72,7 +79,8 @@ export class PlainStream implements ByteStream {
       this.handler.onEnd();
       return;
     }
-    this.#socket.write(NOTHING, (error) => {
+    // Below TLS, which does not pass the fault on.
+    this.#carrier.write(NOTHING, (error) => {
       if (!error && !this.#socket.destroyed) this.handler.onEnd();
     });
   }
@@ -127,13 +135,19 @@ export class PlainStream implements ByteStream {
   }
 
   destroy(): void {
+    if (this.#socket.destroyed) return;
+    this.#isGivenUp = true;
+    // The goodbye of TLS leaves at once when nothing waits before it. Without it the peer would see a truncation,
+    // which is what it shall see when bytes are thrown away.
+    if (this.isEncrypted && this.#socket.writableLength === 0) this.#socket.end();
     this.#socket.destroy();
   }
 
   reset(): void {
     if (this.#socket.destroyed) return;
-    if (this.remoteAddress === "") this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    this.#isGivenUp = true;
+    if (this.remoteAddress !== "") this.#carrier.resetAndDestroy();
+    this.#socket.destroy();
   }
 }
 

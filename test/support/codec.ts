@@ -96,7 +96,14 @@ export function forwardRequests(
 }
 
 export function linesFor(port: number): ForwardedLines {
-  return forwardedLines({ config: DEFAULTS, isTrusted: false, address: "127.0.0.1", port, viaName: VIA });
+  return forwardedLines({
+    config: DEFAULTS,
+    isTrusted: false,
+    address: "127.0.0.1",
+    port,
+    isEncrypted: false,
+    viaName: VIA,
+  });
 }
 
 function requestOf(head: RequestHead, buffer: Buffer): Omit<ForwardedRequest, "bytes" | "bodyBytes"> {
