@@ -62,7 +62,8 @@ function socketsOf(mode: "fast" | "plain", dial: Dial, takeOver: TakeOver): Sock
       return tlsDial({ ...target, tls: target.tls }, handler);
     },
     async listen(address, onAccept, tls) {
-      const server = createServer({ pauseOnConnect: tls === undefined, allowHalfOpen: true });
+      // In a handshake a FIN is the end; the acceptor allows it behind one.
+      const server = createServer({ pauseOnConnect: tls === undefined, allowHalfOpen: tls === undefined });
       try {
         await bind(server, address);
       } catch (error) {

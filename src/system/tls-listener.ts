@@ -69,7 +69,10 @@ export function openTlsAcceptor(listening: TlsListening, onAccept: (stream: Byte
     const hasShownOne = clientCertificates === "request" && socket.getPeerX509Certificate() !== undefined;
     const verdict = hasShownOne ? authorizationCode(socket) : undefined;
     if (verdict !== undefined) fail(carrier, verdict);
-    else if (settle(carrier)) onAccept(new PlainStream(socket, carrier));
+    else if (settle(carrier)) {
+      socket.allowHalfOpen = true;
+      onAccept(new PlainStream(socket, carrier));
+    }
   });
 
   return {
