@@ -5,6 +5,7 @@ import type { Clock } from "../core/clock.js";
 import type { Counters } from "../core/counters.js";
 import type { Log } from "../core/log.js";
 import type { DialSecurity } from "../core/stream.js";
+import { FnlbError } from "../errors.js";
 import { CertificateStore } from "./certificate-store.js";
 import { runCertificateWatch } from "./certificate-watch.js";
 import { NodeCredentials, NodeSecurity } from "./node-security.js";
@@ -30,8 +31,11 @@ export class Keyring {
   constructor(dependencies: KeyringDependencies, listeners: readonly ListenerConfig[], nodes: readonly NodeConfig[]) {
     this.#dependencies = dependencies;
     const { clock, log } = dependencies;
-    for (const { tls: config } of listeners) {
+    for (const { tls: config, proxyProtocol } of listeners) {
       if (config === undefined) continue;
+      // Proxies send that header in front of the handshake, where nobody would read it.
+      if (proxyProtocol)
+        throw new FnlbError("ERR_OPTION", "a listener must have either TLS or the PROXY protocol, got both");
       const store = new CertificateStore(
         {
           clock,

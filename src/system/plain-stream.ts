@@ -81,12 +81,12 @@ export class PlainStream implements ByteStream {
     }
     // Below TLS, which does not pass the fault on.
     this.#carrier.write(NOTHING, (error) => {
-      if (!error && !this.#socket.destroyed) this.handler.onEnd();
+      if (!error && this.isOpen) this.handler.onEnd();
     });
   }
 
   get isOpen(): boolean {
-    return !this.#socket.destroyed;
+    return !this.#isGivenUp && !this.#socket.destroyed;
   }
 
   /** For `net.connect({ onread })`, whose bytes do not come as "data" events. */
@@ -95,7 +95,7 @@ export class PlainStream implements ByteStream {
   }
 
   write(buffer: Buffer, start: number, end: number): boolean {
-    if (this.#socket.destroyed) return true;
+    if (!this.isOpen) return true;
     // Copied before it is known whether the kernel takes it all: the public API does not say in time.
     const copy = take(end - start);
     buffer.copy(copy, 0, start, end);
@@ -103,7 +103,7 @@ export class PlainStream implements ByteStream {
   }
 
   writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean {
-    if (this.#socket.destroyed) return true;
+    if (!this.isOpen) return true;
     const copy = take(firstEnd + secondEnd - secondStart);
     first.copy(copy, 0, 0, firstEnd);
     second.copy(copy, firstEnd, secondStart, secondEnd);
@@ -131,11 +131,11 @@ export class PlainStream implements ByteStream {
   }
 
   end(): void {
-    if (!this.#socket.destroyed) this.#socket.end();
+    if (this.isOpen) this.#socket.end();
   }
 
   destroy(): void {
-    if (this.#socket.destroyed) return;
+    if (!this.isOpen) return;
     this.#isGivenUp = true;
     // The goodbye of TLS leaves at once when nothing waits before it. Without it the peer would see a truncation,
     // which is what it shall see when bytes are thrown away.
@@ -144,10 +144,15 @@ export class PlainStream implements ByteStream {
   }
 
   reset(): void {
-    if (this.#socket.destroyed) return;
+    if (!this.isOpen) return;
     this.#isGivenUp = true;
-    if (this.remoteAddress !== "") this.#carrier.resetAndDestroy();
-    this.#socket.destroy();
+    if (this.remoteAddress === "") {
+      this.#socket.destroy();
+      return;
+    }
+    // A TLS socket closes with its carrier, later; until then nothing more is to be heard of it.
+    this.#socket.pause();
+    this.#carrier.resetAndDestroy();
   }
 }
 

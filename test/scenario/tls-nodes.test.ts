@@ -336,6 +336,17 @@ for (const sockets of ["fast", "plain"]) {
       });
     }
 
+    it("that goes without a goodbye in a body that lasts until close: nobody can tell", async (t) => {
+      const origin = await startTlsOrigin(t, localhost);
+      const { port } = await start(t, [secureNode(origin.port, { caFile: caOf(t) })]);
+      const client = await connectClient(t, port);
+      client.send(GET);
+      const node = await origin.accept();
+      await node.log.untilText("\r\n\r\n");
+      node.socket.write("HTTP/1.1 200 OK\r\n\r\nhalf", () => node.carrier.destroy());
+      assert.equal((await client.response()).body.toString(), "half");
+    });
+
     it("that resets in a body that lasts until close: the client is reset", async (t) => {
       const origin = await startTlsOrigin(t, localhost);
       const { port } = await start(t, [secureNode(origin.port, { caFile: caOf(t) })]);

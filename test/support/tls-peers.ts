@@ -20,6 +20,13 @@ export class TlsClient extends RawClient {
     super(socket);
     this.socket = socket;
     this.carrier = carrier;
+    // A reset that arrives together with the last bytes shows below TLS only, and only to who writes.
+    socket.on("end", () => {
+      if (carrier.writable) carrier.write("");
+    });
+    carrier.on("error", (error: NodeJS.ErrnoException) => {
+      this.log.errorCode ??= error.code === "EPIPE" ? "ECONNRESET" : error.code;
+    });
   }
 
   override reset(): void {
