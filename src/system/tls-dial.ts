@@ -22,8 +22,8 @@ export function tlsDial({ host, port, tls: security }: TlsTarget, handler: DialH
   let isOver = false;
   const close = () => {
     isOver = true;
-    carrier.destroy();
-    socket?.destroy();
+    // One of them, from the top: the other closes with it, later. Both at once frees what OpenSSL may be reading from.
+    (socket ?? carrier).destroy();
   };
   const fail = (code: string) => {
     if (isOver) return;
@@ -42,9 +42,12 @@ export function tlsDial({ host, port, tls: security }: TlsTarget, handler: DialH
     secured.on("close", () => fail("ECONNRESET"));
     secured.on("session", (ticket) => security.keepSession(ticket, options.secureContext));
     secured.once("secureConnect", () => {
-      if (isOver) return;
-      isOver = true;
-      handler.onDialed(new PlainStream(secured, carrier));
+      // The runtime says so from within OpenSSL's read: whatever is done with the stream is done outside of it.
+      setImmediate(() => {
+        if (isOver || secured.destroyed) return;
+        isOver = true;
+        handler.onDialed(new PlainStream(secured, carrier));
+      });
     });
   });
   return () => {

@@ -68,11 +68,15 @@ export function openTlsAcceptor(listening: TlsListening, onAccept: (stream: Byte
     // A client that has no certificate is fine here, one that shows a bad one is not; the runtime lets both through.
     const hasShownOne = clientCertificates === "request" && socket.getPeerX509Certificate() !== undefined;
     const verdict = hasShownOne ? authorizationCode(socket) : undefined;
-    if (verdict !== undefined) fail(carrier, verdict);
-    else if (settle(carrier)) {
-      socket.allowHalfOpen = true;
-      onAccept(new PlainStream(socket, carrier));
+    if (verdict !== undefined) {
+      fail(carrier, verdict);
+      return;
     }
+    socket.allowHalfOpen = true;
+    // The runtime says so from within OpenSSL's read: whatever is done with the stream is done outside of it.
+    setImmediate(() => {
+      if (!socket.destroyed && settle(carrier)) onAccept(new PlainStream(socket, carrier));
+    });
   });
 
   return {

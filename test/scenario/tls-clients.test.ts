@@ -6,6 +6,7 @@ import type { ListenerConfig } from "../../src/config/config.js";
 import type { TlsListenerConfig } from "../../src/config/tls.js";
 import { startBalancer, type TestBalancer, type TestConfig } from "../support/balancer.js";
 import { certificateFiles, createAuthority } from "../support/certificates.js";
+import { FakeClock } from "../support/fake-clock.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { answering, ok, startRawOrigin } from "../support/raw-origin.js";
 import { connectClient } from "../support/raw-peer.js";
@@ -200,6 +201,15 @@ for (const sockets of ["fast", "plain"]) {
       assert.equal(await nameFor("unknown.example"), "first.example");
     });
 
+    it("are served with an RSA key as well, of which each version is fine", async (t) => {
+      const pair = certificateFiles(t).writePair("rsa", authority.issue({ dns: ["rsa.example"], key: "rsa" }));
+      const { port } = await startAnswering(t, { certificates: [pair] });
+      for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+        const client = await connectTlsClient(t, port, { ca, maxVersion });
+        assert.equal((await client.ask(GET)).status, 200);
+      }
+    });
+
     it("are sent the whole chain", async (t) => {
       const between = authority.intermediate("between");
       const { cert, key } = between.issue({ dns: ["chained.example"] });
@@ -392,6 +402,22 @@ for (const sockets of ["fast", "plain"]) {
       assert.equal((await old.response()).body.toString(), "helloworld");
       old.send(GET);
       await node.log.untilText(`\r\n\r\n${GET.slice(0, 5)}`);
+    });
+
+    it("are noticed within ten seconds", async (t) => {
+      const clock = new FakeClock();
+      const files = certificateFiles(t);
+      const pair = files.writePair("first", first);
+      const { event, port } = await startBalancer(
+        t,
+        { nodes: [1], listeners: [listening({ certificates: [pair] })] },
+        { sockets, clock },
+      );
+      files.writePair("first", authority.issue({ name: "next", dns: ["first.example"] }));
+      await clock.advance(10_000);
+      await event("certificates_reloaded");
+      const client = await connectTlsClient(t, port, { ca });
+      assert.equal(client.socket.getPeerCertificate().subject.CN, "next");
     });
 
     it("stay when the new ones are bad, and the log says which file", async (t) => {

@@ -4,7 +4,7 @@ import { describe, it, type TestContext } from "node:test";
 import type { NodeConfig } from "../../src/config/config.js";
 import type { TlsNodeConfig } from "../../src/config/tls.js";
 import { startBalancer, type TestBalancer } from "../support/balancer.js";
-import { certificateFiles, createAuthority } from "../support/certificates.js";
+import { certificateFiles, createAuthority, selfSigned } from "../support/certificates.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { pathsOf } from "../support/paths.js";
 import { answering, ok, startRawOrigin } from "../support/raw-origin.js";
@@ -165,6 +165,15 @@ for (const sockets of ["fast", "plain"]) {
       await assertDead(t, secureNode(origin.port, {}), "UNABLE_TO_VERIFY_LEAF_SIGNATURE");
     });
 
+    it("may vouch for itself when that very certificate is trusted, and is dead otherwise", async (t) => {
+      const issued = selfSigned({ ips: ["127.0.0.1"] });
+      const node = await startFunctionNode(t, { name: "a", tls: issued });
+      const caFile = certificateFiles(t).write("node.crt", issued.cert);
+      const { port } = await start(t, [secureNode(node.port, { caFile })]);
+      assert.equal((await (await connectClient(t, port)).ask(GET)).json().node, "a");
+      await assertDead(t, secureNode(node.port, { caFile: caOf(t) }), "DEPTH_ZERO_SELF_SIGNED_CERT");
+    });
+
     it("is dead when its certificate has expired", async (t) => {
       const validUntil = new Date(Date.now() - 3_600_000);
       const origin = await startTlsOrigin(t, authority.issue({ ips: ["127.0.0.1"], validUntil }));
@@ -221,6 +230,20 @@ for (const sockets of ["fast", "plain"]) {
       const { socket } = await origin.accept();
       assert.equal(socket.getPeerCertificate().subject.CN, "balancer");
     });
+
+    for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+      it(`that wants a certificate which we do not have, with ${maxVersion}: nobody is answered`, async (t) => {
+        const strict = { ...localhost, ca: authority.cert, requestCert: true, maxVersion };
+        const origin = await startTlsOrigin(t, strict, answering(ok("hello")));
+        const { port, balancer } = await start(t, [secureNode(origin.port, { caFile: caOf(t) })]);
+        const client = await connectClient(t, port);
+        // Before 1.3 the handshake fails. With it, it is over before the node has seen that there is none.
+        const isTold = maxVersion === "TLSv1.2";
+        assertProblem(await client.ask(GET), 502, isTold ? "ERR_NO_FALLBACK_NODE_FOUND" : "ERR_NODE_CLOSED");
+        assert.equal(balancer.snapshot().nodes[0].alive, !isTold);
+        assert.deepEqual(new Set(origin.failures), new Set(["ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE"]));
+      });
+    }
 
     it("resumes the session of the last connection", async (t) => {
       const origin = await startTlsOrigin(t, localhost, answering(ok("hello", "Connection: close\r\n")));

@@ -24,6 +24,8 @@ export interface CertificateOptions {
   /** Default: in ten days. */
   readonly validUntil?: Date;
   readonly usage?: "server" | "client";
+  /** Default: an elliptic curve. */
+  readonly key?: "ec" | "rsa";
 }
 
 export interface CertificateAuthority {
@@ -129,7 +131,8 @@ function authorityOf(signer: Signer, cert: string): CertificateAuthority {
   return {
     cert,
     issue(options) {
-      const { publicKey, privateKey } = keyPair();
+      const { publicKey, privateKey } =
+        options.key === "rsa" ? generateKeyPairSync("rsa", { modulusLength: 2048 }) : keyPair();
       const name = options.name ?? options.dns?.[0] ?? "test";
       return { cert: certify(signer, publicKey, name, { usage: "server", ...options }), key: keyPem(privateKey) };
     },
@@ -137,6 +140,16 @@ function authorityOf(signer: Signer, cert: string): CertificateAuthority {
       const { publicKey, privateKey } = keyPair();
       return authorityOf({ name, key: privateKey }, certify(signer, publicKey, name, {}));
     },
+  };
+}
+
+/** A certificate that vouches for itself. */
+export function selfSigned(options: CertificateOptions): Issued {
+  const { publicKey, privateKey } = keyPair();
+  const name = options.name ?? "self";
+  return {
+    cert: certify({ name, key: privateKey }, publicKey, name, { usage: "server", ...options }),
+    key: keyPem(privateKey),
   };
 }
 
