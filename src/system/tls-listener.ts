@@ -63,20 +63,18 @@ export function openTlsAcceptor(listening: TlsListening, onAccept: (stream: Byte
   server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
     fail(carrierOf(socket), authorizationCode(socket) ?? error.code ?? "EPROTO");
   });
-  server.on("secureConnection", (socket) => {
-    const carrier = carrierOf(socket);
+  const finish = (socket: TLSSocket, carrier: Socket) => {
+    if (socket.destroyed) return;
     // A client that has no certificate is fine here, one that shows a bad one is not; the runtime lets both through.
     const hasShownOne = clientCertificates === "request" && socket.getPeerX509Certificate() !== undefined;
     const verdict = hasShownOne ? authorizationCode(socket) : undefined;
-    if (verdict !== undefined) {
-      fail(carrier, verdict);
-      return;
-    }
+    if (verdict !== undefined) fail(carrier, verdict);
+    else if (settle(carrier)) onAccept(new PlainStream(socket, carrier));
+  };
+  server.on("secureConnection", (socket) => {
     socket.allowHalfOpen = true;
-    // The runtime says so from within OpenSSL's read: whatever is done with the stream is done outside of it.
-    setImmediate(() => {
-      if (!socket.destroyed && settle(carrier)) onAccept(new PlainStream(socket, carrier));
-    });
+    // The runtime says so from within OpenSSL's read: whatever is done with the socket is done outside of it.
+    setImmediate(finish, socket, carrierOf(socket));
   });
 
   return {

@@ -24,8 +24,8 @@ export interface CertificateOptions {
   /** Default: in ten days. */
   readonly validUntil?: Date;
   readonly usage?: "server" | "client";
-  /** Default: an elliptic curve. */
-  readonly key?: "ec" | "rsa";
+  /** Default: an elliptic curve. The weak one has 512 bits. */
+  readonly key?: "ec" | "rsa" | "weak";
 }
 
 export interface CertificateAuthority {
@@ -117,7 +117,10 @@ function certify(
   return pem("CERTIFICATE", sequence(body, ECDSA_SHA256, signature));
 }
 
-const keyPair = () => generateKeyPairSync("ec", { namedCurve: "P-256" });
+const keyPair = (kind: CertificateOptions["key"] = "ec") =>
+  kind === "ec"
+    ? generateKeyPairSync("ec", { namedCurve: "P-256" })
+    : generateKeyPairSync("rsa", { modulusLength: kind === "weak" ? 512 : 2048 });
 const keyPem = (key: KeyObject) => key.export({ type: "pkcs8", format: "pem" }) as string;
 
 /** A fresh authority that nobody knows. */
@@ -131,8 +134,7 @@ function authorityOf(signer: Signer, cert: string): CertificateAuthority {
   return {
     cert,
     issue(options) {
-      const { publicKey, privateKey } =
-        options.key === "rsa" ? generateKeyPairSync("rsa", { modulusLength: 2048 }) : keyPair();
+      const { publicKey, privateKey } = keyPair(options.key);
       const name = options.name ?? options.dns?.[0] ?? "test";
       return { cert: certify(signer, publicKey, name, { usage: "server", ...options }), key: keyPem(privateKey) };
     },

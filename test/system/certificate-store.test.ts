@@ -86,6 +86,16 @@ describe("certificates that cannot be used", () => {
       /must hold the key of the first certificate/,
     ));
 
+  it("a key that is too weak", (t) =>
+    assertRefuses(
+      t,
+      (files) => {
+        const { certFile, keyFile } = files.writePair("weak", authority.issue({ dns: ["weak"], key: "weak" }));
+        return [certFile, keyFile];
+      },
+      /must hold a certificate that TLS can use, got .*too small/,
+    ));
+
   it("none at all", () => {
     assert.throws(() => storeOf({}), { code: "ERR_OPTION", message: /must have a certificate/ });
   });

@@ -151,7 +151,7 @@ for (const mode of ["fast", "plain"]) {
     it("say when a write could not leave at once, and when it has", async (t) => {
       const { client, stream, heard } = await open(t);
       client.socket.pause();
-      const block = Buffer.alloc(16 * 1024 * 1024, "x");
+      const block = Buffer.alloc(4 * 1024 * 1024, "x");
       assert.equal(stream.write(block, 0, block.length), false);
       assert.equal(stream.writeBoth(Buffer.from("--"), 1, Buffer.from("ab!"), 1, 3), false);
       block.fill("y");
