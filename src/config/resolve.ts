@@ -8,6 +8,7 @@ import { environmentName, isOption, OPTIONS, type OptionName } from "./options.j
 import { PROCESS_OPTIONS } from "./process-options.js";
 import { readRoutes } from "./read-routes.js";
 import { checkSticky } from "./sticky.js";
+import type { TlsListenerConfig } from "./tls.js";
 import { badOption } from "./units.js";
 import { type Given, single } from "./value.js";
 
@@ -50,7 +51,7 @@ export function resolveConfig(sources: ConfigSources = {}): Config {
     throw badOption(givenNodes.source, "left out where a config file has several clusters", single(givenNodes));
   }
   const origins = (cluster: string) => (name: OptionName) => originOf(name, sources, cluster);
-  const { listen, proxyListen, ...settings } = readTable(PROCESS_OPTIONS, (name) => originOf(name, sources));
+  const { listen, proxyListen, tlsListen, ...settings } = readTable(PROCESS_OPTIONS, (name) => originOf(name, sources));
   const clusters = names.map((name): ClusterConfig => ({ name, ...readCluster(origins(name), names.length) }));
   refuseUnread(clusters, sources);
   return deepFreeze({
@@ -58,6 +59,8 @@ export function resolveConfig(sources: ConfigSources = {}): Config {
     listeners: readListeners(
       { given: originOf("listen", sources), addresses: listen as readonly ListenAddress[] },
       { given: originOf("proxy-listen", sources), addresses: proxyListen as readonly ListenAddress[] },
+      { given: originOf("tls-listen", sources), addresses: tlsListen as readonly ListenAddress[] },
+      readTls(settings as ProcessSettings, sources),
     ),
     clusters,
     routes: file === undefined || file.routes.length === 0 ? catchAll(names, file) : readRoutes(file.routes, names),
@@ -99,7 +102,8 @@ function readTable<Table extends Readonly<Record<string, OptionRow>>>(
 
 function readCluster(origin: (name: OptionName) => Origin, clusterCount: number): ClusterSettings {
   // Read by the same table that the type is made from.
-  const values = readTable(CLUSTER_OPTIONS, origin) as ClusterSettings;
+  const read = readTable(CLUSTER_OPTIONS, origin) as ClusterSettings;
+  const values = { ...read, nodes: secured(read) };
   checkSticky(values, {
     secret: origin("sticky-secret").source,
     header: origin("sticky-header").source,
@@ -173,12 +177,21 @@ interface GivenListeners {
   readonly addresses: readonly ListenAddress[];
 }
 
-function readListeners(plain: GivenListeners, proxied: GivenListeners): readonly ListenerConfig[] {
-  const isProxyOnly = proxied.addresses.length > 0 && plain.given.place === "default";
+function readListeners(
+  plain: GivenListeners,
+  proxied: GivenListeners,
+  secure: GivenListeners,
+  tls: TlsListenerConfig | undefined,
+): readonly ListenerConfig[] {
+  // With one of the others alone nothing else is opened: the default port would let clients round proxy and TLS.
+  const isAlone = proxied.addresses.length + secure.addresses.length > 0 && plain.given.place === "default";
+  if (secure.addresses.length > 0 && tls === undefined) {
+    throw badOption(secure.given.source, "given with --tls-cert", secure.given.texts.join(" "));
+  }
   const listeners = [
-    // With --proxy-listen alone nothing else is opened: the default port would let clients round the proxy.
-    ...(isProxyOnly ? [] : plain.addresses.map((address) => ({ address, proxyProtocol: false }))),
+    ...(isAlone ? [] : plain.addresses.map((address) => ({ address, proxyProtocol: false }))),
     ...proxied.addresses.map((address) => ({ address, proxyProtocol: true })),
+    ...secure.addresses.map((address) => ({ address, proxyProtocol: false, ...(tls === undefined ? {} : { tls }) })),
   ];
   if (listeners.length === 0) throw badOption(plain.given.source, "an address or more", "");
   const seen = new Set<string>();
@@ -189,6 +202,38 @@ function readListeners(plain: GivenListeners, proxied: GivenListeners): readonly
     if (!name.endsWith(":0")) seen.add(name);
   }
   return listeners;
+}
+
+/** How listeners of `--tls-listen` speak TLS; undefined without a certificate. */
+function readTls(settings: ProcessSettings, sources: ConfigSources): TlsListenerConfig | undefined {
+  const { tlsCertFiles, tlsKeyFiles, tlsClientAuth, tlsClientCaFile, tlsMinVersion } = settings;
+  const keys = originOf("tls-key", sources);
+  if (tlsKeyFiles.length > 0 && tlsKeyFiles.length !== tlsCertFiles.length) {
+    throw badOption(keys.source, `as many files as --tls-cert has, ${tlsCertFiles.length}`, keys.texts.join(" "));
+  }
+  const ca = originOf("tls-client-ca", sources);
+  if ((tlsClientAuth === "none") !== (tlsClientCaFile === "")) {
+    throw badOption(ca.source, "given with --tls-client-auth request or require, and only then", tlsClientCaFile);
+  }
+  if (tlsCertFiles.length === 0) return undefined;
+  return {
+    certificates: tlsCertFiles.map((certFile, index) => ({ certFile, keyFile: tlsKeyFiles[index] ?? certFile })),
+    clientCaFile: tlsClientCaFile,
+    clientCertificates: tlsClientAuth,
+    minVersion: tlsMinVersion,
+  };
+}
+
+/** The nodes, and how TLS is spoken to those that are https. */
+function secured({ nodes, ...settings }: ClusterSettings): ClusterSettings["nodes"] {
+  const tls = {
+    caFile: settings.nodeTlsCaFile,
+    serverName: settings.nodeTlsName,
+    certFile: settings.nodeTlsCertFile,
+    keyFile: settings.nodeTlsKeyFile === "" ? settings.nodeTlsCertFile : settings.nodeTlsKeyFile,
+    verifies: settings.nodeTlsVerifies,
+  };
+  return nodes.map((node) => (node.address.kind === "tcp" && node.address.tls === true ? { ...node, tls } : node));
 }
 
 /** Nobody changes a config behind its reader's back. */
