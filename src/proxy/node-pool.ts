@@ -184,6 +184,7 @@ export class NodePool implements ConnectionPool, TimerOwner {
   retire(): Promise<void> {
     this.#isRetired = true;
     this.closeIdle();
+    this.#context.wheel.cancel(this.#sweep);
     return this.#whenEmpty();
   }
 
