@@ -166,9 +166,10 @@ export async function startBalancer(
   const balancer = createBalancer(oneCluster(complete), { log, random: seeded(++started), ...dependencies });
   t.after(async () => {
     await balancer.close();
-    const { connections, exchanges, tunnels, queued, timers, nodes } = balancer.snapshot();
+    const { connections, handshakes, exchanges, tunnels, queued, timers, nodes } = balancer.snapshot();
     const left = {
       connections,
+      handshakes,
       exchanges,
       tunnels,
       queued,
@@ -179,7 +180,16 @@ export async function startBalancer(
     const none = nodes.map(() => 0);
     assert.deepEqual(
       left,
-      { connections: 0, exchanges: 0, tunnels: 0, queued: 0, timers: 0, inFlight: none, nodeConnections: none },
+      {
+        connections: 0,
+        handshakes: 0,
+        exchanges: 0,
+        tunnels: 0,
+        queued: 0,
+        timers: 0,
+        inFlight: none,
+        nodeConnections: none,
+      },
       "something was left after close",
     );
   });
