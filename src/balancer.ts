@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { httpDate } from "./assembly/http-date.js";
-import { Listeners } from "./assembly/listeners.js";
+import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
 import { routingOf } from "./assembly/routing.js";
 import { proveCluster, RunningCluster } from "./assembly/running-cluster.js";
 import { trustOf } from "./assembly/trust.js";
@@ -17,7 +17,7 @@ import { Front } from "./proxy/front.js";
 import { type Resolve, systemResolve } from "./system/address-book.js";
 import { systemClock } from "./system/clock.js";
 import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
-import { Keyring } from "./system/keyring.js";
+import { type AdoptedKeys, Keyring } from "./system/keyring.js";
 import { LineFile } from "./system/line-file.js";
 import { openSockets, type Sockets } from "./system/sockets.js";
 
@@ -63,6 +63,8 @@ export interface BalancerSnapshot {
   /** How it talks to the system: "fast" (handles) or "plain" (public API); "closed" before `listen`. */
   readonly sockets: "fast" | "plain" | "closed";
   readonly connections: number;
+  /** Client connections that are still in their TLS handshake. */
+  readonly handshakes: number;
   readonly exchanges: number;
   readonly tunnels: number;
   /** Requests that wait for a place in a cluster. */
@@ -156,8 +158,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       preference: dependencies.sockets ?? process.env.FNLB_SOCKETS,
       onFallback: (reason) => log.warn({ event: "fast_sockets_off", reason }),
     });
-    const forgetKeys = await adoptKeys(config);
-    forgetKeys();
+    const keys = await adoptKeys(config);
+    keys.commit();
     accessLog = openAccessLog(config);
     const context: Running["context"] = {
       // A copy that `reload` writes to: whoever has the object sees the new values.
@@ -186,7 +188,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   }
 
   /** Reads the certificates that a config needs; see `Keyring.adopt`. */
-  function adoptKeys({ listeners, clusters }: Config): Promise<() => void> {
+  function adoptKeys({ listeners, clusters }: Config): Promise<AdoptedKeys> {
     const nodes = clusters.flatMap((cluster) => cluster.nodes);
     return keyring.adopt(listeners, nodes);
   }
@@ -215,13 +217,15 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     }
     const { context, front } = running;
     for (const cluster of next.clusters) proveCluster(next, cluster, { clock, random });
-    const forgetKeys = await adoptKeys(next);
-    const opened = await running.listeners.open(next);
+    const keys = await adoptKeys(next);
+    let opened: OpenedListeners | undefined;
     let nextLog: OpenAccessLog | undefined;
     try {
+      opened = await running.listeners.open(next);
       nextLog = next.accessLog === config.accessLog ? accessLog : openAccessLog(next);
     } catch (error) {
-      opened.discard();
+      opened?.discard();
+      keys.discard();
       throw error;
     }
     const before = running.clusters;
@@ -242,7 +246,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     for (const [name, cluster] of before) if (!clusters.has(name)) retire(cluster);
     running.clusters = clusters;
     opened.commit();
-    forgetKeys();
+    keys.commit();
     if (nextLog !== accessLog) {
       accessLog?.log.flush();
       await accessLog?.file.close();
@@ -349,6 +353,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       return {
         sockets: running?.sockets.mode ?? "closed",
         connections: running?.front.connections ?? 0,
+        handshakes: running?.front.handshakes ?? 0,
         exchanges: running?.front.exchanges ?? 0,
         tunnels: running?.front.tunnels ?? 0,
         queued: clusters.reduce((sum, { roundTripper }) => sum + roundTripper.queued, 0),

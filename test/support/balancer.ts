@@ -175,9 +175,10 @@ export async function startConfig(
   const balancer = createBalancer(config, { log, random: seeded(++started), ...dependencies });
   t.after(async () => {
     await balancer.close();
-    const { connections, exchanges, tunnels, queued, timers, nodes } = balancer.snapshot();
+    const { connections, handshakes, exchanges, tunnels, queued, timers, nodes } = balancer.snapshot();
     const left = {
       connections,
+      handshakes,
       exchanges,
       tunnels,
       queued,
@@ -188,7 +189,16 @@ export async function startConfig(
     const none = nodes.map(() => 0);
     assert.deepEqual(
       left,
-      { connections: 0, exchanges: 0, tunnels: 0, queued: 0, timers: 0, inFlight: none, nodeConnections: none },
+      {
+        connections: 0,
+        handshakes: 0,
+        exchanges: 0,
+        tunnels: 0,
+        queued: 0,
+        timers: 0,
+        inFlight: none,
+        nodeConnections: none,
+      },
       "something was left after close",
     );
   });
