@@ -60,6 +60,7 @@ export class Attempt implements Dispatcher.DispatchHandler, WaitingAttempt {
   #waitedMs = 0;
   /** Given up for another one. */
   #isLeft = false;
+  #isReleased = false;
   sentMs = 0;
 
   constructor(context: AttemptContext, call: Call, client: NodeClient) {
@@ -258,7 +259,10 @@ export class Attempt implements Dispatcher.DispatchHandler, WaitingAttempt {
     this.#waitedMs = this.#context.clock.now() - this.sentMs;
   }
 
+  /** Of what comes behind the end of a response, a handler that fails there, the node knows nothing. */
   #release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
     this.#context.cluster.release(this.#client.node, this.#stamp, this.#outcome, this.#waitedMs, this.#status);
   }
 }

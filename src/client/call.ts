@@ -125,8 +125,16 @@ export class Call implements Exchange, Dispatcher.DispatchController {
   }
 
   finish(trailers: Parameters<CallHandler["onResponseEnd"]>[1]): void {
-    if (!this.#end()) return;
-    this.#handler.onResponseEnd(this, trailers);
+    if (this.#isOver) return;
+    this.#isOver = true;
+    try {
+      this.#handler.onResponseEnd(this, trailers);
+    } catch (error) {
+      // undici hands it to `onResponseError`, which is how interceptors turn a response into an error.
+      this.#isOver = false;
+      throw error;
+    }
+    this.#events.onOver(this);
   }
 
   upgrade(
