@@ -1,4 +1,4 @@
-import type { Dispatcher } from "undici";
+import { type Dispatcher, errors } from "undici";
 import type { RetryOn } from "../config/retry-on.js";
 import type { Clock } from "../core/clock.js";
 import type { Cluster } from "../core/cluster.js";
@@ -283,5 +283,5 @@ function isErrorOf(body: unknown, error: Error): boolean {
 
 /** Does what broke the attempt speak against the node? Bodies and handlers of the caller break it too. */
 function isNodeFault(error: Error, code: string): boolean {
-  return NODE_FAULTS.has(code) || code.startsWith("HPE_") || isSystemError(error);
+  return NODE_FAULTS.has(code) || error instanceof errors.HTTPParserError || isSystemError(error);
 }

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
-import type { Dispatcher } from "undici";
+import { type Dispatcher, errors } from "undici";
 import { isDialFault } from "../core/dead-hosts.js";
 import { type ErrorCode, FnlbError, HTTP_STATUS } from "../errors.js";
 import { FallbackRoundTripper, type FallbackRoundTripperOptions } from "./fallback-round-tripper.js";
@@ -128,6 +128,7 @@ function answerProblem(response: ServerResponse, error: Error): void {
 
 function problemOf(error: Error): ErrorCode {
   if (error instanceof FnlbError) return error.code;
+  if (error instanceof errors.HTTPParserError) return "ERR_BAD_RESPONSE";
   const code = "code" in error ? String(error.code) : "";
   switch (code) {
     case "UND_ERR_HEADERS_TIMEOUT":
@@ -142,7 +143,6 @@ function problemOf(error: Error): ErrorCode {
     case "UND_ERR_HEADERS_OVERFLOW":
       return "ERR_BAD_RESPONSE";
     default:
-      if (code.startsWith("HPE_")) return "ERR_BAD_RESPONSE";
       return isDialFault(code) ? "ERR_NODE_CLOSED" : "ERR_RESOURCES";
   }
 }
