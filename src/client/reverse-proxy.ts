@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
-import type { Dispatcher } from "undici";
+import { type Dispatcher, errors } from "undici";
+import { isDialFault } from "../core/dead-hosts.js";
 import { type ErrorCode, FnlbError, HTTP_STATUS } from "../errors.js";
 import { FallbackRoundTripper, type FallbackRoundTripperOptions } from "./fallback-round-tripper.js";
 
@@ -162,7 +163,21 @@ function answerProblem(error: Error, _request: IncomingMessage, response: Server
 
 function problemOf(error: Error): ErrorCode {
   if (error instanceof FnlbError) return error.code;
-  const code = "code" in error ? error.code : undefined;
-  if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") return "ERR_NODE_TIMEOUT";
-  return String(code).startsWith("HPE_") ? "ERR_BAD_RESPONSE" : "ERR_NODE_CLOSED";
+  if (error instanceof errors.HTTPParserError) return "ERR_BAD_RESPONSE";
+  const code = "code" in error ? String(error.code) : "";
+  switch (code) {
+    case "UND_ERR_HEADERS_TIMEOUT":
+    case "UND_ERR_BODY_TIMEOUT":
+      return "ERR_NODE_TIMEOUT";
+    case "UND_ERR_INVALID_ARG":
+    case "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH":
+      return "ERR_BAD_REQUEST";
+    case "UND_ERR_CLOSED":
+    case "UND_ERR_DESTROYED":
+      return "ERR_DRAINING";
+    case "UND_ERR_HEADERS_OVERFLOW":
+      return "ERR_BAD_RESPONSE";
+    default:
+      return isDialFault(code) ? "ERR_NODE_CLOSED" : "ERR_RESOURCES";
+  }
 }

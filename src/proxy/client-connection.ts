@@ -105,7 +105,8 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
 
   #linesFor(address: string, port: number): ForwardedLines {
     const { config, isTrusted, viaName } = this.context;
-    return forwardedLines({ config, isTrusted: isTrusted(address), address, port, viaName });
+    const { isEncrypted } = this.#stream;
+    return forwardedLines({ config, isTrusted: isTrusted(address), address, port, isEncrypted, viaName });
   }
 
   get isIdle(): boolean {
