@@ -6,7 +6,7 @@ import { orderOf, pathsOf } from "../support/paths.js";
 import { connectClient } from "../support/raw-peer.js";
 
 describe("routing", () => {
-  it("sends a path to the same node, whatever its query", async (t) => {
+  it("FA13: sends a path to the same node, whatever its query", async (t) => {
     const nodes = await startFunctionNodes(t, 3);
     const { port, config } = await startBalancer(t, { nodes: nodes.map((node) => node.port) });
     const client = await connectClient(t, port);
@@ -34,7 +34,7 @@ describe("routing", () => {
     }
   });
 
-  it("lets every node of the list receive calls", async (t) => {
+  it("FA5: lets every node of the list receive calls", async (t) => {
     const nodes = await startFunctionNodes(t, 3);
     const { port, config } = await startBalancer(t, { nodes: nodes.map((node) => node.port) });
     const client = await connectClient(t, port);
