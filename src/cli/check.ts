@@ -2,13 +2,25 @@ import { stringify } from "yaml";
 import type { FileRoute } from "../config/config-file.js";
 import { isClusterOption, OPTION_LIST, OPTIONS, type OptionName } from "../config/options.js";
 import { type ConfigSources, clusterNames, originOf, resolveConfig } from "../config/resolve.js";
+import { Counters } from "../core/counters.js";
+import type { Log } from "../core/log.js";
+import { systemClock } from "../system/clock.js";
+import { Keyring } from "../system/keyring.js";
 import { EXIT } from "./exit.js";
 import { type ConfigOrigin, readSources } from "./load-config.js";
 
-/** Validates a config as `serve` would; a bad one is an `ERR_OPTION`. Prints it where that is wished. */
-export function check(origin: ConfigOrigin, { prints }: { readonly prints: boolean }): number {
+/**
+ * Validates a config as `serve` would, with the certificates that it names; a bad one is an `ERR_OPTION`. Prints it
+ * where that is wished.
+ */
+export async function check(origin: ConfigOrigin, { prints }: { readonly prints: boolean }): Promise<number> {
   const sources = readSources(origin);
-  const { clusters, routes } = resolveConfig(sources);
+  const { clusters, routes, listeners } = resolveConfig(sources);
+  const keyring = new Keyring({ clock: systemClock, log: nobody, counters: new Counters() });
+  await keyring.adopt(
+    listeners,
+    clusters.flatMap(({ nodes }) => nodes),
+  );
   if (prints) process.stdout.write(printed(sources));
   else {
     const counts = `${counted(clusters.length, "cluster")}, ${counted(routes.length, "route")}`;
@@ -16,6 +28,8 @@ export function check(origin: ConfigOrigin, { prints }: { readonly prints: boole
   }
   return EXIT.CLEAN;
 }
+
+const nobody: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
