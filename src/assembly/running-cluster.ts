@@ -348,7 +348,10 @@ export class RunningCluster {
   /** The cluster is gone from the config: its loops end, what runs may finish. */
   async retire(): Promise<void> {
     this.#stop.abort();
-    await Promise.all(this.#nodes.map((node) => this.#retire(node)));
+    const retired = this.#nodes.map((node) => this.#retire(node));
+    // Whoever waits for a place will not get one here.
+    this.roundTripper.onRoom();
+    await Promise.all(retired);
   }
 
   /** Ends every connection now; resolves when the last one has closed. */

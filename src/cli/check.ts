@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { createBalancer } from "../balancer.js";
 import type { FileRoute } from "../config/config-file.js";
 import { isClusterOption, OPTION_LIST, OPTIONS, type OptionName } from "../config/options.js";
 import { type ConfigSources, clusterNames, originOf, resolveConfig } from "../config/resolve.js";
@@ -9,14 +10,19 @@ import { Keyring } from "../system/keyring.js";
 import { EXIT } from "./exit.js";
 import { type ConfigOrigin, readSources } from "./load-config.js";
 
+const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
 /**
  * Validates a config as `serve` would, with the certificates that it names; a bad one is an `ERR_OPTION`. Prints it
  * where that is wished.
  */
 export async function check(origin: ConfigOrigin, { prints }: { readonly prints: boolean }): Promise<number> {
   const sources = readSources(origin);
-  const { clusters, routes, listeners } = resolveConfig(sources);
-  const keyring = new Keyring({ clock: systemClock, log: nobody, counters: new Counters() });
+  const config = resolveConfig(sources);
+  const { clusters, routes, listeners } = config;
+  // Opens nothing, but refuses what no cluster can be made of, such as a header rule for a field that nobody may touch.
+  createBalancer(config, { log: SILENT });
+  const keyring = new Keyring({ clock: systemClock, log: SILENT, counters: new Counters() });
   await keyring.adopt(
     listeners,
     clusters.flatMap(({ nodes }) => nodes),
@@ -28,8 +34,6 @@ export async function check(origin: ConfigOrigin, { prints }: { readonly prints:
   }
   return EXIT.CLEAN;
 }
-
-const nobody: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;

@@ -9,6 +9,7 @@ import { optionsResponse, problemResponse } from "../http1/problem.js";
 import { parseProxyHeader } from "../http1/proxy-header.js";
 import { redirectResponse } from "../http1/redirect.js";
 import { HeadResult, type RequestHead } from "../http1/request-head.js";
+import type { AccessLog } from "./access-log.js";
 import type { ProxyContext } from "./context.js";
 import type { Destination, Direct } from "./destination.js";
 import { HttpExchange, Phase } from "./exchange.js";
@@ -314,6 +315,10 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     const isFlowing = this.#stream.writeBoth(first, firstEnd, second, secondStart, secondEnd);
     if (!isFlowing) this.#isBehind = true;
     return isFlowing;
+  }
+
+  get accessLog(): AccessLog | undefined {
+    return this.context.accessLog;
   }
 
   direct(head: RequestHead, buffer: Buffer): Destination | undefined {

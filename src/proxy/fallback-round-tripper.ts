@@ -174,6 +174,9 @@ export class FallbackRoundTripper {
       case "unhealthy":
         caller.onUnreachable(new FnlbError("ERR_NO_HEALTHY_NODE", "checks or breakers keep every node out"));
         return;
+      case "empty":
+        caller.onUnreachable(new FnlbError("ERR_NO_NODE", "the cluster has no nodes"));
+        return;
       case "drained":
         caller.onUnreachable(new FnlbError("ERR_NO_ACTIVE_NODE", "no node is active"));
         return;

@@ -29,7 +29,8 @@ export class Front implements ClientHost {
   #handshakes = 0;
   isDraining = false;
   tunnels = 0;
-  #onEmpty: (() => void) | undefined;
+  /** Who waits for the last connection to close: a drain, and a close that comes in the middle of it. */
+  #onEmpty: (() => void)[] = [];
 
   constructor(context: ProxyContext, routing: Routing) {
     this.context = context;
@@ -176,14 +177,14 @@ export class Front implements ClientHost {
   }
 
   #noteIfEmpty(): void {
-    if (this.#isEmpty) this.#onEmpty?.();
+    if (this.#isEmpty) for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 
   /** Resolves once no connection is left, those that were turned away included. */
   whenEmpty(): Promise<void> {
     if (this.#isEmpty) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#onEmpty = resolve;
+      this.#onEmpty.push(resolve);
     });
   }
 

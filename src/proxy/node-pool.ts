@@ -185,6 +185,7 @@ export class NodePool implements ConnectionPool, TimerOwner {
     this.#isRetired = true;
     this.#context.wheel.cancel(this.#sweep);
     this.closeIdle();
+    this.#context.wheel.cancel(this.#sweep);
     return this.#whenEmpty();
   }
 

@@ -150,6 +150,20 @@ export async function startBalancer(
   config: TestConfig,
   dependencies: Partial<BalancerDependencies> = {},
 ): Promise<TestBalancer> {
+  const complete: FlatConfig = {
+    ...DEFAULTS,
+    ...config,
+    nodes: config.nodes.map((node) => (typeof node === "number" ? localNode(node) : node)),
+  };
+  return { ...(await startConfig(t, oneCluster(complete), dependencies)), config: complete };
+}
+
+/** As `startBalancer`, with a whole config. */
+export async function startConfig(
+  t: TestContext,
+  config: Config,
+  dependencies: Partial<BalancerDependencies> = {},
+): Promise<Omit<TestBalancer, "config">> {
   const events: LogEvent[] = [];
   const arrivals = new ByteLog();
   const given = new Set<LogEvent>();
@@ -158,12 +172,7 @@ export async function startBalancer(
     arrivals.wake();
   };
   const log = { debug: record("debug"), info: record("info"), warn: record("warn"), error: record("error") };
-  const complete: FlatConfig = {
-    ...DEFAULTS,
-    ...config,
-    nodes: config.nodes.map((node) => (typeof node === "number" ? localNode(node) : node)),
-  };
-  const balancer = createBalancer(oneCluster(complete), { log, random: seeded(++started), ...dependencies });
+  const balancer = createBalancer(config, { log, random: seeded(++started), ...dependencies });
   t.after(async () => {
     await balancer.close();
     const { connections, handshakes, exchanges, tunnels, queued, timers, nodes } = balancer.snapshot();
@@ -196,7 +205,6 @@ export async function startBalancer(
   const addresses = await balancer.listen();
   return {
     balancer,
-    config: complete,
     addresses,
     port: Number(/:(\d+)$/.exec(addresses[0])?.[1] ?? 0),
     events,
