@@ -244,7 +244,14 @@ describe("what load headers have said", () => {
       date: () => "",
     };
     const { context: running } = new RunningCluster(
-      { context, random: seeded(1), resolve: async () => [], stopping: new AbortController().signal, keep: () => {} },
+      {
+        context,
+        random: seeded(1),
+        resolve: async () => [],
+        securityOf: () => undefined,
+        stopping: new AbortController().signal,
+        keep: () => {},
+      },
       { ...DEFAULTS, name: "fn", nodes: [localNode(1)], loadHeader: "xxx-fxlb-wait" },
     );
     const [node] = running.cluster.nodes;
