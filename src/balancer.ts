@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { httpDate } from "./assembly/http-date.js";
+import { proveConfig } from "./assembly/prove-config.js";
 import { routingOf } from "./assembly/routing.js";
-import { proveCluster, RunningCluster } from "./assembly/running-cluster.js";
+import { RunningCluster } from "./assembly/running-cluster.js";
 import { trustOf } from "./assembly/trust.js";
 import type { ClusterConfig, Config, ListenerConfig } from "./config/config.js";
 import { listenName } from "./config/listen-address.js";
@@ -104,6 +105,12 @@ interface OpenAccessLog {
   readonly file: LineFile;
 }
 
+/** A listener, and what is known of the connections that it accepts, which a reload may change. */
+interface OpenListener {
+  readonly bound: BoundListener;
+  config: ListenerConfig;
+}
+
 /** What there is once the balancer listens. */
 interface Running {
   readonly sockets: Sockets;
@@ -116,17 +123,18 @@ interface Running {
 export function createBalancer(given: Config, dependencies: BalancerDependencies): Balancer {
   let config = complete(given);
   const { log, clock = systemClock, random = Math.random, resolve = systemResolve } = dependencies;
-  for (const cluster of config.clusters) proveCluster(config, cluster, { clock, random });
+  proveConfig(config, { clock, random });
   const counters = new Counters();
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
   const stopping = new AbortController();
   const loops = new Set<Promise<unknown>>();
   /** By `listenName`, or by their number where the port is free to choose. */
-  const listeners = new Map<string, BoundListener>();
+  const listeners = new Map<string, OpenListener>();
   /** Gone from the config, but not done yet. */
   const retired = new Set<RunningCluster>();
   let accessLog: OpenAccessLog | undefined;
   let running: Running | undefined;
+  let isListening = false;
   let draining: Promise<DrainResult> | undefined;
   let closing: Promise<void> | undefined;
   let reloading: Promise<void> = Promise.resolve();
@@ -199,74 +207,104 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   async function openListeners(
     { sockets, front }: Running,
     wanted: readonly ListenerConfig[],
-  ): Promise<Map<string, BoundListener>> {
-    const opened = new Map<string, BoundListener>();
+  ): Promise<Map<string, OpenListener>> {
+    const opened = new Map<string, OpenListener>();
     try {
-      for (const [index, listener] of wanted.entries()) {
-        const name = keyOf(listener, index);
+      for (const [index, config] of wanted.entries()) {
+        const name = keyOf(config, index);
         if (listeners.has(name)) continue;
-        failIfClosed();
-        const bound = await sockets.listen(listener.address, (stream) => front.accept(stream, listener));
-        opened.set(name, bound);
-        failIfClosed();
+        failIfEnding();
+        const current = () => listeners.get(name)?.config ?? config;
+        const bound = await sockets.listen(config.address, (stream) => front.accept(stream, current()));
+        opened.set(name, { bound, config });
+        failIfEnding();
       }
     } catch (error) {
-      for (const listener of opened.values()) listener.close();
+      for (const { bound } of opened.values()) bound.close();
       throw error;
     }
     return opened;
   }
 
-  function announce(bound: BoundListener, { sockets }: Running): void {
+  function addListener(name: string, listener: OpenListener, { sockets }: Running): void {
+    listeners.set(name, listener);
+    const { bound } = listener;
     log.info({ event: "listening", address: bound.address, sockets: sockets.mode }, `listening to ${bound.address}`);
   }
 
+  /** What runs; throws where a new config comes too early or too late. */
+  function whileRunning(): Running {
+    if (running !== undefined && isListening && draining === undefined && !stopping.signal.aborted) return running;
+    throw new FnlbError("ERR_LISTEN", "only a balancer that listens and does not drain takes a new config");
+  }
+
   async function reloadNow(next: Config): Promise<void> {
-    if (running === undefined || draining !== undefined || stopping.signal.aborted) {
-      throw new FnlbError("ERR_LISTEN", "only a running balancer takes a new config");
-    }
-    const { context, front } = running;
-    for (const cluster of next.clusters) proveCluster(next, cluster, { clock, random });
-    const nextLog = next.accessLog === config.accessLog ? accessLog : openAccessLog(next);
-    let opened: Map<string, BoundListener>;
-    try {
-      opened = await openListeners(running, next.listeners);
-    } catch (error) {
-      if (nextLog !== accessLog) await nextLog?.file.close();
-      throw error;
-    }
-    const before = running.clusters;
-    // Nothing fails from here on.
-    Object.assign(context.config, next);
-    context.isTrusted = trustOf(next.trustedProxies);
-    context.accessLog = nextLog?.log;
+    const { context, clusters: before } = whileRunning();
+    proveConfig(next, { clock, random });
+    const oldLog = accessLog;
+    const nextLog = next.accessLog === config.accessLog ? oldLog : openAccessLog(next);
+    const changes = { isTrusted: trustOf(next.trustedProxies), accessLog: nextLog?.log };
+    const nextContext = { ...context, ...changes, config: next };
     const clusters = new Map(
-      next.clusters.map((cluster) => [cluster.name, before.get(cluster.name) ?? makeCluster(context, cluster)]),
+      next.clusters.map((cluster) => [cluster.name, before.get(cluster.name) ?? makeCluster(nextContext, cluster)]),
     );
     const added = [...clusters.values()].filter(({ name }) => !before.has(name));
-    await Promise.all(added.map((cluster) => cluster.open()));
-    for (const cluster of next.clusters) {
-      if (before.has(cluster.name)) clusters.get(cluster.name)?.update(context, cluster);
+    let opened = new Map<string, OpenListener>();
+    try {
+      // All that takes time or may fail comes first.
+      await Promise.all([
+        ...next.clusters.map((cluster) => before.get(cluster.name)?.stage(next, cluster)),
+        ...added.map(async (cluster) => {
+          await cluster.open();
+          await cluster.run();
+        }),
+      ]);
+      opened = await openListeners(whileRunning(), next.listeners);
+      whileRunning();
+    } catch (error) {
+      for (const { bound } of opened.values()) bound.close();
+      for (const cluster of before.values()) cluster.unstage();
+      await Promise.all(added.map((cluster) => cluster.destroy()));
+      if (nextLog !== oldLog) await nextLog?.file.close();
+      throw error;
     }
-    await Promise.all(added.map((cluster) => cluster.run()));
+    accessLog = nextLog;
+    adopt(next, changes, clusters, opened);
+    if (nextLog === oldLog) return;
+    oldLog?.log.flush();
+    await oldLog?.file.close();
+  }
+
+  /** At once and without a failure: no request sees one half of a config. */
+  function adopt(
+    next: Config,
+    changes: Pick<ProxyContext, "isTrusted" | "accessLog">,
+    clusters: ReadonlyMap<string, RunningCluster>,
+    opened: ReadonlyMap<string, OpenListener>,
+  ): void {
+    const current = whileRunning();
+    const { context, front, clusters: before } = current;
+    Object.assign(context.config, next);
+    Object.assign(context, changes);
+    for (const [name, cluster] of before) {
+      if (clusters.has(name)) cluster.commit(context);
+      else retire(cluster);
+    }
+    // Their old file is closed as well.
+    for (const cluster of retired) cluster.useAccessLog(changes.accessLog);
     front.reroute(routingOf(next.routes, clusters));
-    for (const [name, cluster] of before) if (!clusters.has(name)) retire(cluster);
-    running.clusters = clusters;
-    for (const [name, listener] of opened) {
-      listeners.set(name, listener);
-      announce(listener, running);
-    }
-    const wanted = new Set(next.listeners.map(keyOf));
+    current.clusters = clusters;
+    for (const [name, listener] of opened) addListener(name, listener, current);
+    const wanted = new Map(next.listeners.map((listener, index) => [keyOf(listener, index), listener]));
     for (const [name, listener] of listeners) {
-      if (wanted.has(name)) continue;
+      const settings = wanted.get(name);
+      if (settings !== undefined) {
+        listener.config = settings;
+        continue;
+      }
       listeners.delete(name);
-      listener.close();
-      log.info({ event: "listener_closed", address: listener.address });
-    }
-    if (nextLog !== accessLog) {
-      accessLog?.log.flush();
-      await accessLog?.file.close();
-      accessLog = nextLog;
+      listener.bound.close();
+      log.info({ event: "listener_closed", address: listener.bound.address });
     }
     config = next;
     log.info({ event: "reloaded", clusters: [...clusters.keys()] });
@@ -301,7 +339,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   }
 
   function closeListeners(): void {
-    for (const listener of listeners.values()) listener.close();
+    for (const { bound } of listeners.values()) bound.close();
     listeners.clear();
   }
 
@@ -313,13 +351,16 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       front.cutAll();
       await Promise.all([front.whenEmpty(), ...[...clusters.values(), ...retired].map((cluster) => cluster.destroy())]);
     }
+    // One that is under way is given up, and takes back what it has opened.
+    await reloading;
     await Promise.all(loops);
     accessLog?.log.flush();
     await accessLog?.file.close();
   }
 
-  function failIfClosed(): void {
-    if (stopping.signal.aborted) throw new FnlbError("ERR_LISTEN", "the balancer was closed while it started");
+  function failIfEnding(): void {
+    if (!stopping.signal.aborted && draining === undefined) return;
+    throw new FnlbError("ERR_LISTEN", "the balancer was closed while it opened its listeners");
   }
 
   function close(): Promise<void> {
@@ -337,11 +378,9 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       running = await start();
       try {
         const opened = await openListeners(running, config.listeners);
-        for (const [name, listener] of opened) {
-          listeners.set(name, listener);
-          announce(listener, running);
-        }
-        failIfClosed();
+        for (const [name, listener] of opened) addListener(name, listener, running);
+        failIfEnding();
+        isListening = true;
       } catch (error) {
         await close();
         // What was opened while `close` was already under way is not known to it.
@@ -349,7 +388,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         await accessLog?.file.close();
         throw error;
       }
-      return [...listeners.values()].map(({ address }) => address);
+      return [...listeners.values()].map(({ bound }) => bound.address);
     },
     reload(next) {
       // One after the other: each is all or nothing.
@@ -407,7 +446,7 @@ function complete(config: Config): Config {
 }
 
 /** Two listeners with free ports are two, wherever else they are alike. */
-function keyOf({ address, proxyProtocol }: ListenerConfig, index: number): string {
-  const name = `${listenName(address)}${proxyProtocol ? " proxy" : ""}`;
+function keyOf({ address }: ListenerConfig, index: number): string {
+  const name = listenName(address);
   return address.kind === "tcp" && address.port === 0 ? `${name} ${index}` : name;
 }

@@ -3,6 +3,7 @@ import { isPrime } from "../core/policies/maglev.js";
 import { POLICIES, type PolicyName } from "../core/policies/table.js";
 import { readUpgradeTokens } from "./forwarding-values.js";
 import { HEADER_RULE_SHAPE, parseHeaderRule } from "./header-rule.js";
+import { readCheckHost, readCheckMinVersion, readCheckPath } from "./http-check.js";
 import { readKeyParts } from "./key-parts.js";
 import { NODE_SHAPE, readNodes } from "./node-address.js";
 import type { OptionRow } from "./option-row.js";
@@ -22,7 +23,7 @@ export const CLUSTER_OPTIONS = {
   nodes: {
     field: "nodes",
     group: "Traffic",
-    ...text(readNodes),
+    ...list(readNodes),
     default: "127.0.0.1:8080",
     help: `Comma-separated nodes: ${NODE_SHAPE}; the default port is 8080.`,
   },
@@ -255,7 +256,7 @@ export const CLUSTER_OPTIONS = {
   "check-path": {
     field: "checkPath",
     group: "Health",
-    ...text(),
+    ...text(readCheckPath),
     default: "",
     help: "Ask each node for this path, and send it nothing before its first passed check and while its checks fail; off by default.",
   },
@@ -283,7 +284,7 @@ export const CLUSTER_OPTIONS = {
   "check-host": {
     field: "checkHost",
     group: "Health",
-    ...text(),
+    ...text(readCheckHost),
     default: "",
     help: "Host field of a check; by default the node's own.",
   },
@@ -304,7 +305,7 @@ export const CLUSTER_OPTIONS = {
   "check-min-version": {
     field: "checkMinVersion",
     group: "Health",
-    ...text(),
+    ...text(readCheckMinVersion),
     default: "",
     help: 'Lowest version that passes a check whose answer is JSON with a "version", as of fnproject.',
   },

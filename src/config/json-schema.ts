@@ -1,5 +1,6 @@
+import type { RouteKey } from "./check-routes.js";
 import { CLUSTER_OPTIONS } from "./cluster-options.js";
-import { ROUTE_KEYS, type RouteKey } from "./config-file.js";
+import { CLUSTER_NAME, ROUTE_KEYS } from "./config-file.js";
 import type { OptionRow, OptionSpec } from "./option-row.js";
 import { PROCESS_OPTIONS } from "./process-options.js";
 
@@ -26,7 +27,7 @@ export function configSchema(): JsonSchema {
       clusters: {
         description: "Clusters by name, with the options that are theirs alone.",
         type: "object",
-        propertyNames: { pattern: "^[A-Za-z\\d][\\w.-]{0,62}$" },
+        propertyNames: { pattern: CLUSTER_NAME },
         additionalProperties: { type: "object", additionalProperties: false, properties: clusterOptions },
       },
       routes: {

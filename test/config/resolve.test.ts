@@ -128,6 +128,10 @@ const NEEDED: Readonly<Partial<Record<OptionName, Partial<Record<OptionName, str
   "sticky-cookie": { "sticky-codec": "raw" },
   "sticky-header": { "sticky-codec": "raw" },
   "sticky-secret": { "sticky-cookie": "fnlb" },
+  "outlier-ejection": { "outlier-ejection-max": "1d" },
+  "outlier-ejection-max": { "outlier-ejection": "1" },
+  "breaker-open": { "breaker-open-max": "1d" },
+  "breaker-open-max": { "breaker-open": "1" },
 };
 
 function refusal(options: Partial<Record<OptionName, OptionValue>>, env: Record<string, string> = {}): string {
@@ -239,8 +243,7 @@ describe("resolving a config", () => {
   it("refuses a bad value of every option that can be bad", () => {
     for (const [name, { kind }] of OPTION_LIST) {
       // What they may be is judged where they are put to use.
-      if (["access-log", "log-file", "check-path", "check-host", "check-body", "check-min-version"].includes(name))
-        continue;
+      if (["access-log", "log-file", "check-body"].includes(name)) continue;
       for (const bad of kind === "list" || kind === "text" ? ["a b?", "\0"] : ["", "NaN", "-1", "1 2", "?"]) {
         assert.match(refusal({ [name]: bad }), new RegExp(`^option "${name}" must be `), `${name} ${bad}`);
         assert.match(refusal({}, { [environmentName(name)]: bad }), new RegExp(environmentName(name)));
