@@ -15,6 +15,7 @@ import { choice, count, duration, type Given, list, share, single, size, TOKEN, 
 
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
+const BALANCE_FACTOR_MIN = 1;
 const BALANCE_FACTOR_MAX = 1000;
 const RETRY_BUDGET_MAX = 10;
 
@@ -60,6 +61,7 @@ export const CLUSTER_OPTIONS = {
     field: "balanceFactor",
     group: "Routing",
     kind: "number",
+    minUnlessZero: BALANCE_FACTOR_MIN,
     max: BALANCE_FACTOR_MAX,
     read: readBalanceFactor,
     default: "1.5",
@@ -535,8 +537,8 @@ function readTableSize(given: Given): number {
 function readBalanceFactor(given: Given): number {
   const text = single(given);
   const value = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  const isGood = value === 0 || (value >= 1 && value <= BALANCE_FACTOR_MAX);
-  if (!isGood) throw badOption(given.source, `0 or a number from 1 to ${BALANCE_FACTOR_MAX}`, text);
+  const isGood = value === 0 || (value >= BALANCE_FACTOR_MIN && value <= BALANCE_FACTOR_MAX);
+  if (!isGood) throw badOption(given.source, `0 or a number from ${BALANCE_FACTOR_MIN} to ${BALANCE_FACTOR_MAX}`, text);
   return value;
 }
 

@@ -139,7 +139,7 @@ class ConfigFileReader {
       const key = ROUTE_KEYS.find((known) => known === name);
       if (key === undefined)
         throw this.#bad(keyPlace, `${what} has no ${JSON.stringify(name)}: it has ${ROUTE_KEYS.join(", ")}`);
-      sources.set(key, `${this.#at(value.kind === "nothing" ? keyPlace : value.place)}: "${key}" of ${what}`);
+      sources.set(key, `${this.#at(value.place)}: "${key}" of ${what}`);
       if (key === "header") headers = this.#readHeaders(value, what);
       else entries.set(key, this.#value(value, `"${key}" of ${what}`, TAKES_LIST[key]));
     }
