@@ -68,7 +68,7 @@ function routeLine(route: FileRoute): string {
 
 /** On one line, whatever the texts are. */
 function inline(value: unknown): string {
-  const yaml = stringify(value, { collectionStyle: "flow", lineWidth: 0 }).trimEnd();
+  const yaml = stringify(value, { collectionStyle: "flow", lineWidth: 0 }).replace(/\n$/, "");
   // JSON is YAML, and keeps line ends and the like in one line.
   return /[\p{Cc}\p{Zl}\p{Zp}]/u.test(yaml) ? JSON.stringify(value) : yaml;
 }
