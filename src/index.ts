@@ -13,6 +13,7 @@ export {
   type ReverseProxyHandler,
   type ReverseProxyOptions,
 } from "./client/reverse-proxy.js";
+export type { RouteKey } from "./config/check-routes.js";
 export type {
   ClusterConfig,
   ClusterSettings,
@@ -29,7 +30,6 @@ export {
   type FileRoute,
   type FileValue,
   parseConfigFile,
-  type RouteKey,
 } from "./config/config-file.js";
 export type { OptionSpec } from "./config/option-row.js";
 export { OPTIONS, type OptionName } from "./config/options.js";
