@@ -13,6 +13,29 @@ export interface ReverseProxyHandler {
   close(): Promise<void>;
 }
 
+/** A request as it will go to a node. */
+export interface OutgoingRequest {
+  method: string;
+  /** Path and query; the path is what chooses the node, unless the option `key` says otherwise. */
+  path: string;
+  /** Names and values in their order, those of the hop left out, X-Forwarded-For added. */
+  headers: (readonly [name: string, value: string])[];
+}
+
+export interface ReverseProxyOptions extends FallbackRoundTripperOptions {
+  /**
+   * Changes a request before a node is picked for it: once per request, however many nodes are tried. What it throws
+   * is thrown to whoever called the handler, and no node is asked. Default: nothing is changed.
+   */
+  readonly rewrite?: (outgoing: OutgoingRequest, received: IncomingMessage) => void;
+  /**
+   * Answers a request that has failed before its response began; it must end the response. The error is an `FnlbError`
+   * with a code, or undici's. Not asked when the client has gone, nor when a response breaks off midway, which resets
+   * the client. Default: a problem with the error's code (RFC 9457).
+   */
+  readonly onError?: (error: Error, received: IncomingMessage, response: ServerResponse) => void;
+}
+
 /** Fields of one hop (RFC 9110 §7.6.1), and those that undici sets or refuses itself. */
 const HOP_BY_HOP = new Set([
   "connection",
@@ -29,20 +52,33 @@ const HOP_BY_HOP = new Set([
 
 /**
  * A reverse proxy on a consistent-hash ring with fallback, as a request handler: `createServer(handler)` or
- * `app.use(handler)`. Takes the options of `FallbackRoundTripper`. Bodies stream both ways; X-Forwarded-For is
- * appended to. It must stand before what reads bodies, such as `express.json()`, and asserts that. When no node can be reached it answers with a problem (RFC 9457), as the program does; a response that
+ * `app.use(handler)`. Takes the options of `FallbackRoundTripper`, and hooks for requests that are to be changed and
+ * for those that fail. Bodies stream both ways; X-Forwarded-For is appended to. It must stand before what reads bodies,
+ * such as `express.json()`, and asserts that. When no node can be reached it answers with a problem (RFC 9457), as the program does; a response that
  * breaks off midway resets the client.
  *
  * It goes through Node's own HTTP server and a client library: convenient inside a program, and several times
  * slower than `createBalancer`. Upgrades are not taken.
  */
-export function consistentHashReverseProxy(options: FallbackRoundTripperOptions): ReverseProxyHandler {
-  const roundTripper = new FallbackRoundTripper(options);
-  const handler = (request: IncomingMessage, response: ServerResponse) => forward(roundTripper, request, response);
+export function consistentHashReverseProxy(options: ReverseProxyOptions): ReverseProxyHandler {
+  const { rewrite = () => {}, onError = answerProblem, ...rest } = options;
+  const roundTripper = new FallbackRoundTripper(rest);
+  const hooks = { rewrite, onError };
+  const handler = (request: IncomingMessage, response: ServerResponse) =>
+    forward(roundTripper, hooks, request, response);
   return Object.assign(handler, { roundTripper, close: () => roundTripper.close() });
 }
 
-function forward(roundTripper: FallbackRoundTripper, request: IncomingMessage, response: ServerResponse): void {
+type Hooks = Required<Pick<ReverseProxyOptions, "rewrite" | "onError">>;
+
+function forward(
+  roundTripper: FallbackRoundTripper,
+  { rewrite, onError }: Hooks,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const outgoing = { method: request.method ?? "GET", path: request.url ?? "/", headers: requestFields(request) };
+  rewrite(outgoing, request);
   const { "content-length": length, "transfer-encoding": coding } = request.headers;
   const hasBody = coding !== undefined || (length !== undefined && length !== "0");
   // Or the node would get the request without it, and answer that.
@@ -54,9 +90,9 @@ function forward(roundTripper: FallbackRoundTripper, request: IncomingMessage, r
   });
   roundTripper.dispatch(
     {
-      method: request.method as Dispatcher.HttpMethod,
-      path: request.url ?? "/",
-      headers: requestFields(request),
+      method: outgoing.method as Dispatcher.HttpMethod,
+      path: outgoing.path,
+      headers: outgoing.headers.flat(),
       body: hasBody ? request : null,
     },
     {
@@ -79,20 +115,20 @@ function forward(roundTripper: FallbackRoundTripper, request: IncomingMessage, r
         // What is left of the request is read and thrown away, or its sender would wait for ever.
         if (hasBody) request.resume();
         if (response.headersSent) response.destroy(error);
-        else if (!response.destroyed) answerProblem(response, error);
+        else if (!response.destroyed) onError(error, request, response);
       },
     },
   );
 }
 
-function requestFields(request: IncomingMessage): string[] {
+function requestFields(request: IncomingMessage): OutgoingRequest["headers"] {
   const named = new Set(
     String(request.headers.connection ?? "")
       .toLowerCase()
       .split(",")
       .map((name) => name.trim()),
   );
-  const fields: string[] = [];
+  const fields: OutgoingRequest["headers"] = [];
   const forwarded: string[] = [];
   for (let index = 0; index < request.rawHeaders.length; index += 2) {
     const name = request.rawHeaders[index].toLowerCase();
@@ -100,11 +136,11 @@ function requestFields(request: IncomingMessage): string[] {
     if (name === "x-forwarded-for") forwarded.push(value);
     // Framing and routing stay, whatever Connection names.
     else if (!HOP_BY_HOP.has(name) && (!named.has(name) || name === "host" || name === "content-length"))
-      fields.push(request.rawHeaders[index], value);
+      fields.push([request.rawHeaders[index], value]);
   }
   const peer = request.socket.remoteAddress;
   if (peer !== undefined) forwarded.push(peer.replace(/^::ffff:(?=\d+\.)/, ""));
-  if (forwarded.length > 0) fields.push("X-Forwarded-For", forwarded.join(", "));
+  if (forwarded.length > 0) fields.push(["X-Forwarded-For", forwarded.join(", ")]);
   return fields;
 }
 
@@ -122,7 +158,7 @@ function responseFields(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   );
 }
 
-function answerProblem(response: ServerResponse, error: Error): void {
+function answerProblem(error: Error, _request: IncomingMessage, response: ServerResponse): void {
   const code = problemOf(error);
   const status = HTTP_STATUS[code];
   const retry: Record<string, string> = status === 503 ? { "retry-after": "1" } : {};

@@ -187,6 +187,7 @@ export function staticCluster(
 
 /** Why nobody was picked: who has a place to become free, is reachable but kept out, dead, or not asked at all. */
 function refusalOf(nodes: readonly Node[], exchange: Exchange, nodeConnectionsMax: number): Refusal {
+  if (nodes.length === 0) return "empty";
   let refusal: Refusal = "drained";
   for (const node of nodes) {
     if (node.mode !== "active" || node.weight === 0) continue;
