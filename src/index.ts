@@ -7,6 +7,7 @@ export {
   type NodeSnapshot,
 } from "./balancer.js";
 export { FallbackRoundTripper, type FallbackRoundTripperOptions } from "./client/fallback-round-tripper.js";
+export type { NodeTlsOptions } from "./client/node-client.js";
 export {
   consistentHashReverseProxy,
   type OutgoingRequest,

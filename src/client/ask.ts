@@ -1,14 +1,20 @@
 import { request } from "node:http";
+import { request as requestByTls } from "node:https";
+import { isIP } from "node:net";
 import type { Clock } from "../core/clock.js";
 import { hostOf } from "../core/node.js";
 import type { Ask } from "../health/silence-watch.js";
+import { type NodeTlsOptions, serverNameOf } from "./node-client.js";
 
 /** `OPTIONS *` on a fresh connection: every status is an answer. A node that cannot be dialled gives none. */
-export function ask(clock: Clock, timeoutMs: number): Ask {
+export function ask(clock: Clock, timeoutMs: number, tls: NodeTlsOptions): Ask {
   return (node, signal) =>
     new Promise((resolve) => {
       const { address } = node;
-      const question = request({
+      const serverName = serverNameOf(node, tls);
+      const isSecure = address.kind === "tcp" && address.tls === true;
+      const question = (isSecure ? requestByTls : request)({
+        ...(isSecure ? { ...tls, servername: isIP(serverName) === 0 ? serverName : "" } : {}),
         method: "OPTIONS",
         path: "*",
         headers: { host: hostOf(node), connection: "close" },

@@ -20,14 +20,18 @@ import { systemClock } from "../system/clock.js";
 import { ask } from "./ask.js";
 import { Attempt, type AttemptContext } from "./attempt.js";
 import { Call, type CallHandler } from "./call.js";
-import { NodeClient, originOf } from "./node-client.js";
-import { ping } from "./ping.js";
-import { keyPathOf, toNode, withoutOrigin } from "./request-target.js";
+import { NodeClient, type NodeTlsOptions } from "./node-client.js";
+import { keyPathOf, withoutOrigin } from "./request-target.js";
 
 /** Times are in milliseconds; where nothing else is said, they mean what the program's options of that name mean. */
 export interface FallbackRoundTripperOptions {
   /** The nodes as `--nodes` takes them: a comma-separated list, or its items. */
   readonly nodes: string | readonly string[];
+  /**
+   * For nodes with `https://`: options of `tls.connect`, such as `ca`, `cert` and `key`. Default: public authorities, and
+   * the node's own host as the name that its certificate must be for.
+   */
+  readonly tls?: NodeTlsOptions;
   /** What chooses the node. Default: the path without its query. */
   readonly key?: (request: Dispatcher.DispatchOptions) => string;
   /** One of its own: it holds the state of these nodes. Default: `ringHash()`. */
@@ -83,7 +87,7 @@ const SILENCE_CHECK_MS_MAX = 250;
 /**
  * An undici `Dispatcher` that sends each URL to one node of a consistent-hash ring, whatever its origin says, and
  * falls back along the ring: `fetch(url, { dispatcher })` is then balanced, and so is everything after
- * `setGlobalDispatcher`. The host of the URL stays the request's Host; nodes are asked over plain HTTP/1.1.
+ * `setGlobalDispatcher`. The host of the URL stays the request's Host; how a node is spoken to is the list's matter, not that of the URL.
  *
  * A request that did not reach a node goes to the next one, whatever its method, with its body untouched. One that
  * did is repeated only if its method may be asked twice (or undici's option `idempotent` says so), its body is no
@@ -243,16 +247,15 @@ export class FallbackRoundTripper extends Dispatcher {
 
   #dispatchTo(call: Call, node: Node): void {
     const client = this.#clients[node.index];
-    client.dispatch(
-      toNode(call.options, originOf(node), node.address.basePath),
-      new Attempt(this.#context, call, client),
-    );
+    client.dispatch(call.options, new Attempt(this.#context, call, client));
   }
 
   #errorOf(call: Call): Error {
     switch (call.refusal) {
       case "full":
         return new FnlbError("ERR_AT_CAPACITY", "every node is at its limit");
+      case "empty":
+        return new FnlbError("ERR_NO_NODE", "the cluster has no nodes");
       case "drained":
         return new FnlbError("ERR_NO_ACTIVE_NODE", "no node is active");
       case "unhealthy":
@@ -323,13 +326,13 @@ export class FallbackRoundTripper extends Dispatcher {
   #watchNodes(): void {
     if (this.#isWatching) return;
     this.#isWatching = true;
-    const { clock, silenceMs, pingTimeoutMs, pingIntervalMs } = this.#options;
+    const { clock, silenceMs, pingTimeoutMs, pingIntervalMs, tls } = this.#options;
     const clientOf = (node: Node) => this.#clients[node.index];
     this.#keep(
       runSilenceWatch(
         {
           clock,
-          ask: ask(clock, pingTimeoutMs),
+          ask: ask(clock, pingTimeoutMs, tls),
           isSilent: (node) => silenceMs > 0 && clientOf(node).isSilent(silenceMs),
           onAnswer: (node) => this.#onByte(clientOf(node)),
           onSilence: (node) => this.#onSuspicion(clientOf(node), "silent"),
@@ -354,7 +357,7 @@ export class FallbackRoundTripper extends Dispatcher {
     this.#pings.set(node, stop);
     const { clock, random, pingIntervalMs: intervalMs, pingTimeoutMs: timeoutMs } = this.#options;
     const outcome = await runPingLoop(
-      { clock, random, ping: ping(clock), onPing: () => {} },
+      { clock, random, ping: (dead, ...given) => this.#clients[dead.index].ping(...given), onPing: () => {} },
       { intervalMs, timeoutMs },
       node,
       AbortSignal.any([stop.signal, this.#stopping.signal]),
@@ -412,6 +415,7 @@ export class FallbackRoundTripper extends Dispatcher {
 type Completed = Required<Omit<FallbackRoundTripperOptions, "nodes" | "outlier" | "breaker" | "retryOn">>;
 
 function complete({
+  tls = {},
   key = keyPathOf,
   policy = ringHash(),
   connectTimeoutMs = 2000,
@@ -431,7 +435,7 @@ function complete({
 }: Omit<FallbackRoundTripperOptions, "nodes">): Completed {
   const times = { connectTimeoutMs, dialDeadlineMs, responseTimeoutMs, bodyIdleTimeoutMs, silenceMs, pingIntervalMs };
   const limits = { pingTimeoutMs, attemptsMax, retryBudget, retryReserve, nodeConnectionsMax };
-  const options = { key, policy, ...times, ...limits, log, clock, random };
+  const options = { tls, key, policy, ...times, ...limits, log, clock, random };
   for (const [option, from] of LOWEST) checkRange(option, options[option], { from });
   return options;
 }
