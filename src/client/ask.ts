@@ -1,14 +1,18 @@
 import { request } from "node:http";
+import { request as requestTls } from "node:https";
 import type { Clock } from "../core/clock.js";
 import { hostOf } from "../core/node.js";
 import type { Ask } from "../health/silence-watch.js";
+import type { NodeTls } from "./node-tls.js";
 
 /** `OPTIONS *` on a fresh connection: every status is an answer. A node that cannot be dialled gives none. */
-export function ask(clock: Clock, timeoutMs: number): Ask {
+export function ask(clock: Clock, timeoutMs: number, tls: NodeTls): Ask {
   return (node, signal) =>
     new Promise((resolve) => {
       const { address } = node;
-      const question = request({
+      const security = tls.optionsFor(node);
+      const question = (security === undefined ? request : requestTls)({
+        ...(security ?? {}),
         method: "OPTIONS",
         path: "*",
         headers: { host: hostOf(node), connection: "close" },
@@ -18,7 +22,8 @@ export function ask(clock: Clock, timeoutMs: number): Ask {
       const finish = (answer: Awaited<ReturnType<Ask>>) => {
         cancel();
         signal.removeEventListener("abort", stop);
-        question.destroy();
+        // Outside of OpenSSL's read, from which the answer comes.
+        setImmediate(() => question.destroy());
         resolve(answer);
       };
       const stop = () => finish("stopped");

@@ -21,6 +21,7 @@ import { ask } from "./ask.js";
 import { Attempt, type AttemptContext } from "./attempt.js";
 import { Call, type CallHandler } from "./call.js";
 import { NodeClient, originOf } from "./node-client.js";
+import { NodeTls, type NodeTlsOptions } from "./node-tls.js";
 import { ping } from "./ping.js";
 import { keyPathOf, toNode, withoutOrigin } from "./request-target.js";
 
@@ -28,6 +29,8 @@ import { keyPathOf, toNode, withoutOrigin } from "./request-target.js";
 export interface FallbackRoundTripperOptions {
   /** The nodes as `--nodes` takes them: a comma-separated list, or its items. */
   readonly nodes: string | readonly string[];
+  /** For nodes that are `https://…`. Default: the public authorities, and the host of each node as its name. */
+  readonly tls?: NodeTlsOptions;
   /** What chooses the node. Default: the path without its query. */
   readonly key?: (request: Dispatcher.DispatchOptions) => string;
   /** One of its own: it holds the state of these nodes. Default: `ringHash()`. */
@@ -83,7 +86,8 @@ const SILENCE_CHECK_MS_MAX = 250;
 /**
  * An undici `Dispatcher` that sends each URL to one node of a consistent-hash ring, whatever its origin says, and
  * falls back along the ring: `fetch(url, { dispatcher })` is then balanced, and so is everything after
- * `setGlobalDispatcher`. The host of the URL stays the request's Host; nodes are asked over plain HTTP/1.1.
+ * `setGlobalDispatcher`. The host of the URL stays the request's Host; nodes are asked over HTTP/1.1, those that are
+ * `https://…` in TLS.
  *
  * A request that did not reach a node goes to the next one, whatever its method, with its body untouched. One that
  * did is repeated only if its method may be asked twice (or undici's option `idempotent` says so), its body is no
@@ -100,6 +104,7 @@ const SILENCE_CHECK_MS_MAX = 250;
  */
 export class FallbackRoundTripper extends Dispatcher {
   readonly #options: Completed;
+  readonly #tls: NodeTls;
   readonly #nodes: readonly Node[];
   readonly #cluster: Cluster;
   readonly #outlier: OutlierDetector | undefined;
@@ -120,16 +125,17 @@ export class FallbackRoundTripper extends Dispatcher {
   #closing: Promise<void> | undefined;
   #destroying: Promise<void> | undefined;
 
-  /** Throws `ERR_OPTION` for nodes that are none and numbers out of range. Opens nothing before the first request. */
+  /** Throws `ERR_OPTION` for nodes that are none, numbers out of range and bad PEM texts. Opens nothing before the first request. */
   constructor(given: FallbackRoundTripperOptions) {
     super();
-    const { nodes, outlier, breaker, retryOn, ...rest } = given;
+    const { nodes, outlier, breaker, retryOn, tls, ...rest } = given;
     const list = typeof nodes === "string" ? nodes : nodes.join(",");
     const parsed = parseNodes(list);
     if ("reason" in parsed) throw badOption('option "nodes"', `a list of nodes, but it ${parsed.reason}`, list);
     const options = complete(rest);
     const { clock, random, policy, attemptsMax, retryReserve } = options;
     this.#options = options;
+    this.#tls = new NodeTls(tls);
     this.#nodes = parsed.map(({ id, address, weight }, index) => createNode(id, index, address, weight));
     this.#outlier = outlier;
     this.#cluster = staticCluster(
@@ -249,10 +255,8 @@ export class FallbackRoundTripper extends Dispatcher {
 
   #dispatchTo(call: Call, node: Node): void {
     const client = this.#clients[node.index];
-    client.dispatch(
-      toNode(call.options, originOf(node), node.address.basePath),
-      new Attempt(this.#context, call, client),
-    );
+    const request = toNode(call.options, originOf(node), node.address.basePath);
+    client.dispatch(request, new Attempt(this.#context, call, client));
   }
 
   #errorOf(call: Call): Error {
@@ -280,7 +284,7 @@ export class FallbackRoundTripper extends Dispatcher {
   }
 
   #open(node: Node): NodeClient {
-    const client = new NodeClient(this.#options.clock, node, this.#options);
+    const client = new NodeClient(this.#options.clock, node, { ...this.#options, tls: this.#tls });
     client.pool.on("connect", (origin, targets) => this.emit("connect", origin, [this, ...targets]));
     client.pool.on("disconnect", (origin, targets, error) =>
       this.emit("disconnect", origin, [this, ...targets], error),
@@ -335,7 +339,7 @@ export class FallbackRoundTripper extends Dispatcher {
       runSilenceWatch(
         {
           clock,
-          ask: ask(clock, pingTimeoutMs),
+          ask: ask(clock, pingTimeoutMs, this.#tls),
           isSilent: (node) => silenceMs > 0 && clientOf(node).isSilent(silenceMs),
           onAnswer: (node) => this.#onByte(clientOf(node)),
           onSilence: (node) => this.#onSuspicion(clientOf(node), "silent"),
@@ -360,7 +364,7 @@ export class FallbackRoundTripper extends Dispatcher {
     this.#pings.set(node, stop);
     const { clock, random, pingIntervalMs: intervalMs, pingTimeoutMs: timeoutMs } = this.#options;
     const outcome = await runPingLoop(
-      { clock, random, ping: ping(clock), onPing: () => {} },
+      { clock, random, ping: ping(clock, this.#tls), onPing: () => {} },
       { intervalMs, timeoutMs },
       node,
       AbortSignal.any([stop.signal, this.#stopping.signal]),
@@ -415,7 +419,7 @@ export class FallbackRoundTripper extends Dispatcher {
   }
 }
 
-type Completed = Required<Omit<FallbackRoundTripperOptions, "nodes" | "outlier" | "breaker" | "retryOn">>;
+type Completed = Required<Omit<FallbackRoundTripperOptions, "nodes" | "tls" | "outlier" | "breaker" | "retryOn">>;
 
 function complete({
   key = keyPathOf,
@@ -434,7 +438,7 @@ function complete({
   log = silent,
   clock = systemClock,
   random = Math.random,
-}: Omit<FallbackRoundTripperOptions, "nodes">): Completed {
+}: Omit<FallbackRoundTripperOptions, "nodes" | "tls">): Completed {
   const times = { connectTimeoutMs, dialDeadlineMs, responseTimeoutMs, bodyIdleTimeoutMs, silenceMs, pingIntervalMs };
   const limits = { pingTimeoutMs, attemptsMax, retryBudget, retryReserve, nodeConnectionsMax };
   const options = { key, policy, ...times, ...limits, log, clock, random };

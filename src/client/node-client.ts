@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { buildConnector, type Dispatcher, Pool } from "undici";
 import type { Clock } from "../core/clock.js";
 import type { Node } from "../core/node.js";
+import type { NodeTls } from "./node-tls.js";
 
 export interface NodeClientOptions {
   /** Time to connect, in milliseconds. */
@@ -12,6 +13,7 @@ export interface NodeClientOptions {
   readonly bodyIdleTimeoutMs: number;
   /** Connections to the node at most. */
   readonly nodeConnectionsMax: number;
+  readonly tls: NodeTls;
 }
 
 /** An attempt that has sent its request and has heard nothing yet. */
@@ -40,6 +42,8 @@ export class NodeClient {
   readonly #waiting = new Set<WaitingAttempt>();
   #lastByteMs = 0;
   #isConnecting = false;
+  /** Of a node in TLS. */
+  readonly #name: string | undefined;
   /** Fresh connections that ended before a byte came, in a row. */
   earlyCloses = 0;
 
@@ -48,14 +52,22 @@ export class NodeClient {
     this.#clock = clock;
     this.node = node;
     const { address } = node;
+    this.#name = options.tls.nameOf(node);
     // undici's own timeout is a second coarse, and would never fire below it.
-    const dial = buildConnector({ timeout: 0, ...(address.kind === "unix" ? { socketPath: address.path } : {}) });
+    const tls = options.tls.optionsFor(node);
+    const dial = buildConnector({
+      timeout: 0,
+      ...(address.kind === "unix" ? { socketPath: address.path } : {}),
+      ...(tls ?? {}),
+    });
     this.pool = new Pool(originOf(node), {
       connections: options.nodeConnectionsMax,
       pipelining: 1,
       headersTimeout: options.responseTimeoutMs,
       bodyTimeout: options.bodyIdleTimeoutMs,
-      connect: (to, callback) => this.#dial(dial, to, callback, options.connectTimeoutMs),
+      // undici would ask the node for the Host of the request.
+      connect: (to, callback) =>
+        this.#dial(dial, { ...to, ...(tls && { servername: tls.servername }) }, callback, options.connectTimeoutMs),
     });
   }
 
@@ -93,7 +105,13 @@ export class NodeClient {
   }
 
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
-    this.pool.dispatch(options, handler);
+    this.pool.dispatch(this.#named(options), handler);
+  }
+
+  /** undici opens a connection anew for each other name; its types do not know that a request may have one. */
+  #named(options: Dispatcher.DispatchOptions): Dispatcher.DispatchOptions {
+    const servername = this.#name;
+    return servername === undefined ? options : ({ ...options, servername } as Dispatcher.DispatchOptions);
   }
 
   noteByte(): void {
@@ -143,5 +161,5 @@ export class NodeClient {
 export function originOf({ address }: Node): string {
   if (address.kind === "unix") return "http://localhost";
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return `http://${host}:${address.port}`;
+  return `${address.tls === true ? "https" : "http"}://${host}:${address.port}`;
 }
