@@ -6,6 +6,7 @@ import { type DeadHosts, isDialFault } from "../core/dead-hosts.js";
 import type { Node } from "../core/node.js";
 import { Outcome, type OutcomeCode } from "../core/policies/policy.js";
 import { decideRepeat, type RepeatDecision, type RetryBudget } from "../core/retry.js";
+import { FnlbError } from "../errors.js";
 import type { Call } from "./call.js";
 import { isDialError, type NodeClient, type WaitingAttempt } from "./node-client.js";
 
@@ -17,8 +18,10 @@ export interface AttemptContext {
   readonly budget: RetryBudget;
   readonly attemptsMax: number;
   readonly retryOn: RetryOn;
-  /** Looks for the next node, or ends the call. */
+  /** Goes on with the search for a node that can be reached, or ends the call. */
   next(call: Call): void;
+  /** Begins a new one. */
+  search(call: Call): void;
   /** Goes on at a node that has been acquired. */
   moveTo(call: Call, node: Node): void;
   /** Something came from the node. */
@@ -141,6 +144,7 @@ export class Attempt implements Dispatcher.DispatchHandler, WaitingAttempt {
     const next = this.#acquireNext();
     if (next === undefined) return;
     call.hasMoved = true;
+    call.repeatedFor = new FnlbError("ERR_NODE_TIMEOUT", "the node is silent, and no other could be reached");
     this.#moveTo(next, Outcome.FAILED);
   }
 
@@ -169,6 +173,8 @@ export class Attempt implements Dispatcher.DispatchHandler, WaitingAttempt {
     const next = this.#acquireNext();
     if (next === undefined) return false;
     this.#answer(status);
+    const message = `the node has answered ${status}, and no other could be reached`;
+    this.#call.repeatedFor = new FnlbError("ERR_NO_HEALTHY_NODE", message);
     this.#moveTo(next, Outcome.ANSWERED);
     return true;
   }
@@ -195,7 +201,6 @@ export class Attempt implements Dispatcher.DispatchHandler, WaitingAttempt {
   #moveTo(next: Node, outcome: OutcomeCode): void {
     this.#isLeft = true;
     this.#client.removeWaiting(this);
-    this.#context.budget.spend();
     this.#note(outcome);
     this.#release();
     this.#controller?.abort(new Error("another node is asked"));
@@ -249,7 +254,7 @@ export class Attempt implements Dispatcher.DispatchHandler, WaitingAttempt {
     // One fresh chance: the other connections of a node that has restarted are gone as well by now.
     if (this.#isFresh || call.hasMetStale) call.tried.add(client.node.index);
     else call.hasMetStale = true;
-    this.#context.next(call);
+    this.#context.search(call);
   }
 
   /** The first word counts. */

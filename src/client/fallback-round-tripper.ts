@@ -160,7 +160,8 @@ export class FallbackRoundTripper extends Dispatcher {
       budget: this.#budget,
       attemptsMax,
       retryOn: { closed: true, silent: true, statuses: [], ...retryOn },
-      next: (call) => this.#next(call),
+      next: (call) => this.#pick(call),
+      search: (call) => this.#search(call),
       moveTo: (call, node) => {
         this.#startClock(call);
         this.#dispatchTo(call, node);
@@ -232,13 +233,6 @@ export class FallbackRoundTripper extends Dispatcher {
   /** From now on dials share the deadline. */
   #startClock(call: Call): void {
     call.dialDeadlineMs = this.#options.clock.now() + this.#options.dialDeadlineMs;
-  }
-
-  /** After an attempt that failed. */
-  #next(call: Call): void {
-    // A node was reached: the search for another begins anew.
-    if (call.repeatedFor !== undefined) this.#search(call);
-    else this.#pick(call);
   }
 
   #pick(call: Call): void {

@@ -1,3 +1,4 @@
+import assert from "node:assert";
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { type Dispatcher, errors } from "undici";
 import { isDialFault } from "../core/dead-hosts.js";
@@ -52,7 +53,8 @@ const HOP_BY_HOP = new Set([
 /**
  * A reverse proxy on a consistent-hash ring with fallback, as a request handler: `createServer(handler)` or
  * `app.use(handler)`. Takes the options of `FallbackRoundTripper`, and hooks for requests that are to be changed and
- * for those that fail. Bodies stream both ways; X-Forwarded-For is appended to. When no node can be reached it answers with a problem (RFC 9457), as the program does; a response that
+ * for those that fail. Bodies stream both ways; X-Forwarded-For is appended to. It must stand before what reads bodies,
+ * such as `express.json()`, and asserts that. When no node can be reached it answers with a problem (RFC 9457), as the program does; a response that
  * breaks off midway resets the client.
  *
  * It goes through Node's own HTTP server and a client library: convenient inside a program, and several times
@@ -77,7 +79,10 @@ function forward(
 ): void {
   const outgoing = { method: request.method ?? "GET", path: request.url ?? "/", headers: requestFields(request) };
   rewrite(outgoing, request);
-  const hasBody = request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined;
+  const { "content-length": length, "transfer-encoding": coding } = request.headers;
+  const hasBody = coding !== undefined || (length !== undefined && length !== "0");
+  // Or the node would get the request without it, and answer that.
+  assert(!hasBody || !request.readableDidRead, "the proxy must stand before what reads the bodies of requests");
   let abort = () => {};
   // A client that leaves frees its node.
   response.once("close", () => {

@@ -19,7 +19,7 @@ import type { Destination } from "./destination.js";
 import type { ExchangeClient } from "./exchange-client.js";
 import type { Caller } from "./fallback-round-tripper.js";
 import { HeldRequest } from "./held-request.js";
-import { readField, readKey, readKeyHash } from "./key.js";
+import { pathOf, readField, readKey, readKeyHash } from "./key.js";
 import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
 
 import { type RelayedExchange, ResponseRelay } from "./response-relay.js";
@@ -202,7 +202,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     }
     const key = readKey(config.key, head, buffer, this.#client.clientAddress);
     if (key === undefined && config.keyRequired) return false;
-    this.#keyText = key ?? buffer.toString("latin1", head.targetStart, head.pathEnd);
+    this.#keyText = key ?? pathOf(head, buffer);
     this.keyHash = readKeyHash(this.#keyText, config.hash);
     return true;
   }

@@ -4,9 +4,11 @@ import { describe, it, type TestContext } from "node:test";
 import { request, fetch as undiciFetch } from "undici";
 import { Outcome, type Policy } from "../../src/core/policies/policy.js";
 import { ringHash } from "../../src/core/policies/ring-hash.js";
+import { localNode } from "../support/balancer.js";
 import { addressOf, openDispatcher, pathTo, type Told } from "../support/dispatcher.js";
 import { eventually, FakeClock, turns } from "../support/fake-clock.js";
 import { type FunctionNode, startFunctionNode, startFunctionNodes } from "../support/function-node.js";
+import { orderOf } from "../support/paths.js";
 import { ok, startRawOrigin } from "../support/raw-origin.js";
 
 const ORIGIN = "http://functions.example";
@@ -170,15 +172,35 @@ describe("repeating through a dispatcher", () => {
     const good = await startFunctionNode(t, { name: "good" });
     const nodes = [...busy, good];
     const { policy, outcomes } = telling();
-    const { dispatcher } = openDispatcher(t, nodes, { policy, retryOn: { statuses: [503] }, attemptsMax: 3 });
+    const { dispatcher } = openDispatcher(t, nodes, { policy, retryOn: { statuses: [503] }, pingIntervalMs: 60_000 });
     assert.deepEqual(await ask({ dispatcher }, pathTo(nodes, busy[0])), [200, "good"]);
     assert.ok(outcomes.some(({ status }) => status === 503));
     const post = { dispatcher, method: "POST", body: "pay 5" } as const;
     assert.deepEqual(await ask(post, pathTo(nodes, busy[1])), [503, "busy"]);
     await good.stop();
+    // By the way all know that it is dead.
+    assert.deepEqual(await ask({ dispatcher }, pathTo(nodes, good)), [503, "busy"]);
     assert.deepEqual(await ask({ dispatcher }, pathTo(nodes, busy[0])), [503, "busy"]);
     const response = await undiciFetch(`${ORIGIN}${pathTo(nodes, busy[0])}`, { dispatcher });
     assert.deepEqual([response.status, await response.text()], [503, '{"node":"busy"}']);
+  });
+
+  it("says what the node has answered that was left for one that cannot be reached, and pays nothing", async (t) => {
+    const busy = await startFunctionNode(t, { name: "busy", answer: (_, response) => response.writeHead(503).end() });
+    const good = await startFunctionNode(t, { name: "good" });
+    const nodes = [busy, good];
+    const path = pathTo(nodes, busy);
+    const { dispatcher } = openDispatcher(t, nodes, {
+      retryOn: { statuses: [503] },
+      retryBudget: 0,
+      retryReserve: 10,
+      pingIntervalMs: 20,
+    });
+    await good.stop();
+    await assert.rejects(request(`${ORIGIN}${path}`, { dispatcher }), { code: "ERR_NO_HEALTHY_NODE", message: /503/ });
+    await good.start();
+    await eventually(() => dispatcher.nodes[1].alive);
+    assert.deepEqual(await ask({ dispatcher }, path), [200, "good"], "the one token was left");
   });
 
   it("takes the caller's word on what may be sent twice", async (t) => {
@@ -261,6 +283,25 @@ describe("repeating through a dispatcher", () => {
     const { dispatcher } = opened;
     for (let count = 0; count < 4; count++) assert.deepEqual(await ask({ dispatcher }, path), [200, "good"]);
     assert.deepEqual([closer.connections.length, opened.eventNames], [3, ["node_suspect"]]);
+  });
+
+  it("ends a repetition whose dials have taken too long together", async (t) => {
+    const closer = await startCloser(t);
+    const others = await startFunctionNodes(t, 2);
+    const nodes = [closer, ...others];
+    const clock = new FakeClock();
+    const order = orderOf(
+      nodes.map(({ port }) => localNode(port)),
+      pathTo(nodes, closer),
+    );
+    const [next, last] = order.slice(1).map((id) => others.find((node) => node.address === id)!);
+    await next.stop();
+    const warn = ({ event }: { readonly event: string }) => {
+      if (event === "node_dead") clock.pass(5000);
+    };
+    const { dispatcher } = openDispatcher(t, nodes, { clock, log: { debug() {}, info() {}, error() {}, warn } });
+    await assert.rejects(request(`${ORIGIN}${pathTo(nodes, closer)}`, { dispatcher }), { code: "UND_ERR_SOCKET" });
+    assert.equal(last.headsSeen, 0);
   });
 
   it("ends a search whose dials have taken too long together", async (t) => {

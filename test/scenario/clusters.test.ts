@@ -63,6 +63,7 @@ describe("several clusters behind one listener", () => {
       assertProblem(await client.ask(get("/gone/x")), 502, "ERR_NO_FALLBACK_NODE_FOUND");
       assert.equal(await nodeOf(client, "/here/x"), "b");
     }
+    assert.equal((await event("no_fallback_node_found")).cluster, "gone");
     assert.deepEqual(
       [(await event("node_dead")).cluster, balancer.snapshot().nodes.map(({ cluster, alive }) => [cluster, alive])],
       [

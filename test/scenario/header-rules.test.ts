@@ -31,6 +31,17 @@ describe("rules for requests", () => {
     );
   });
 
+  it("leave no twin with an underscore behind, which a node could take for the field that was set", async (t) => {
+    const wire = await startWire(t, { requestHeaders: rules("set X-Real-IP: {client}", "remove X-Role_Name") });
+    const sent =
+      "X_Real_IP: 6.6.6.6\r\nx-real_ip: 6.6.6.6\r\nX_ROLE_NAME: root\r\nX-Role-Name: root\r\nX_Real: kept\r\n";
+    await assertForwarded(
+      wire,
+      get("/", sent),
+      `GET / HTTP/1.1\r\nHost: fn\r\nX_Real: kept\r\nX-Real-IP: 127.0.0.1\r\n${wire.added()}`,
+    );
+  });
+
   it("leave bodies and their framing alone, also where Expect: 100-continue holds them back", async (t) => {
     const wire = await startWire(t, { requestHeaders: REQUEST_RULES });
     const framed = "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n";

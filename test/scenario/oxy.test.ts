@@ -4,8 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { localNode, startBalancer } from "../support/balancer.js";
+import { certificateFiles, createAuthority } from "../support/certificates.js";
 import { startFunctionNode } from "../support/function-node.js";
+import { startRawOrigin } from "../support/raw-origin.js";
 import { connectClient } from "../support/raw-peer.js";
+import { connectTlsClient } from "../support/tls-peers.js";
 import { assertForwarded, assertProblem, startWire } from "../support/wire.js";
 
 const GET = "GET /f HTTP/1.1\r\nHost: fn\r\n\r\n";
@@ -81,6 +84,22 @@ describe("O18: forwarding headers", () => {
       assert.match(head, /^Upgrade: websocket$/m);
     });
   }
+
+  it("say https of a websocket over TLS, whatever its client says", async (t) => {
+    const authority = createAuthority();
+    const certificates = [certificateFiles(t).writePair("fn", authority.issue({ dns: ["fn.example"] }))];
+    const tls = { certificates, clientCaFile: "", clientCertificates: "none", minVersion: "1.2" } as const;
+    const origin = await startRawOrigin(t);
+    const { port } = await startBalancer(t, {
+      nodes: [origin.port],
+      listeners: [{ address: { kind: "tcp", host: "127.0.0.1", port: 0 }, proxyProtocol: false, tls }],
+    });
+    const client = await connectTlsClient(t, port, { ca: authority.cert });
+    const hop = "Connection: Upgrade, X-Forwarded-Proto\r\nUpgrade: websocket\r\n";
+    client.send(`GET /ws HTTP/1.1\r\nHost: fn\r\n${hop}X-Forwarded-Proto: ws\r\n\r\n`);
+    const head = await (await origin.accept()).log.untilText("\r\n\r\n");
+    assert.deepEqual(head.match(/^x-forwarded-proto: .*$/gim), ["X-Forwarded-Proto: https"]);
+  });
 
   it("of a client that nobody trusts are dropped, whatever it makes of them", async (t) => {
     const wire = await startWire(t);
