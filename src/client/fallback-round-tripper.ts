@@ -20,7 +20,7 @@ import { systemClock } from "../system/clock.js";
 import { ask } from "./ask.js";
 import { Attempt, type AttemptContext } from "./attempt.js";
 import { Call, type CallHandler } from "./call.js";
-import { NodeClient, type NodeTlsOptions } from "./node-client.js";
+import { NodeClient, type NodeTlsOptions, proveNodeTls } from "./node-client.js";
 import { keyPathOf, withoutOrigin } from "./request-target.js";
 
 /** Times are in milliseconds; where nothing else is said, they mean what the program's options of that name mean. */
@@ -436,6 +436,7 @@ function complete({
   const times = { connectTimeoutMs, dialDeadlineMs, responseTimeoutMs, bodyIdleTimeoutMs, silenceMs, pingIntervalMs };
   const limits = { pingTimeoutMs, attemptsMax, retryBudget, retryReserve, nodeConnectionsMax };
   const options = { tls, key, policy, ...times, ...limits, log, clock, random };
+  proveNodeTls(tls);
   for (const [option, from] of LOWEST) checkRange(option, options[option], { from });
   return options;
 }

@@ -1,8 +1,9 @@
 import { isIP, type Socket } from "node:net";
-import type { ConnectionOptions } from "node:tls";
+import { type ConnectionOptions, createSecureContext } from "node:tls";
 import { buildConnector, type Dispatcher, Pool } from "undici";
 import type { Clock } from "../core/clock.js";
 import type { Node } from "../core/node.js";
+import { FnlbError } from "../errors.js";
 import { toNode } from "./request-target.js";
 
 /** Options of `tls.connect` that a node may need. */
@@ -10,6 +11,18 @@ export type NodeTlsOptions = Pick<
   ConnectionOptions,
   "ca" | "cert" | "key" | "passphrase" | "rejectUnauthorized" | "servername" | "minVersion"
 >;
+
+/** Throws `ERR_OPTION` for what TLS cannot use: else the first dial would, and every other. */
+export function proveNodeTls({ ca, cert, key, passphrase, minVersion }: NodeTlsOptions): void {
+  const isHalf = (cert === undefined) !== (key === undefined);
+  if (isHalf) throw new FnlbError("ERR_OPTION", 'option "tls" must have cert and key together, got one of them');
+  try {
+    createSecureContext({ ca, cert, key, passphrase, minVersion });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FnlbError("ERR_OPTION", `option "tls" must be what TLS can use, got ${reason}`, { cause: error });
+  }
+}
 
 export interface NodeClientOptions {
   /** Time to connect, in milliseconds. */
