@@ -180,7 +180,10 @@ export class RunningCluster {
       random: dependencies.random,
       signal: this.#signal,
       keep: dependencies.keep,
-      onChange: () => this.#outlier?.noteHealth(),
+      onChange: () => {
+        this.#outlier?.noteHealth();
+        this.roundTripper.onRoom();
+      },
     });
   }
 
@@ -325,8 +328,9 @@ export class RunningCluster {
     this.#retired.delete(pool);
   }
 
-  /** The cluster is gone from the config: its loops end, what runs may finish. */
+  /** The cluster is gone from the config: what waits for its nodes still gets one, then its loops end, and what runs may finish. */
   async retire(): Promise<void> {
+    await this.roundTripper.whenQueueEmpty();
     this.#stop.abort();
     await Promise.all(this.#nodes.map((node) => this.#retire(node)));
   }

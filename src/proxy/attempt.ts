@@ -30,9 +30,19 @@ export class Attempt {
     this.#waitedMs = clock.now() - this.#sentMs;
   }
 
+  /** Time is up, which speaks against the node if it had so much of it. */
+  noteTimeUp(context: ClusterContext, leastMs: number): void {
+    if (context.clock.now() - this.#sentMs >= leastMs) this.note(context, Outcome.FAILED);
+  }
+
   noteAnswered(context: ClusterContext, node: Node, status: number): void {
     this.note(context, Outcome.ANSWERED);
     context.cluster.noteAnswered(node, this.#stamp, status);
+  }
+
+  /** The answer switched protocols: it counts now, and the node keeps its place as the end of a tunnel. */
+  noteUpgraded({ cluster }: ClusterContext, node: Node, status: number): void {
+    cluster.observe(node, this.#stamp, this.#outcome, this.#waitedMs, status);
   }
 
   /** The response broke off behind its head: that counts for more than its head did. */
