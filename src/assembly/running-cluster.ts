@@ -381,6 +381,7 @@ export class RunningCluster {
         log.info({ event: "node_returned", ...this.#naming(node) });
         this.#context.cluster.noteReturn(node);
       },
+      onSpared: () => counters.ejectionsSpared++,
       onPanic: (isPanic) => log.warn({ event: isPanic ? "panic_began" : "panic_ended", cluster: this.name }),
     });
   }
