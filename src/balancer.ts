@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { httpDate } from "./assembly/http-date.js";
+import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
 import { routingOf } from "./assembly/routing.js";
 import { proveCluster, RunningCluster } from "./assembly/running-cluster.js";
 import { trustOf } from "./assembly/trust.js";
-import type { ClusterConfig, Config, ListenerConfig } from "./config/config.js";
-import { listenName } from "./config/listen-address.js";
+import type { ClusterConfig, Config, NodeConfig } from "./config/config.js";
 import { type Clock, sleep } from "./core/clock.js";
 import { Counters } from "./core/counters.js";
 import type { Log } from "./core/log.js";
@@ -17,8 +17,9 @@ import { Front } from "./proxy/front.js";
 import { type Resolve, systemResolve } from "./system/address-book.js";
 import { systemClock } from "./system/clock.js";
 import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
+import { type AdoptedKeys, Keyring } from "./system/keyring.js";
 import { LineFile } from "./system/line-file.js";
-import { type BoundListener, openSockets, type Sockets } from "./system/sockets.js";
+import { openSockets, type Sockets } from "./system/sockets.js";
 
 export interface BalancerDependencies {
   /** Where events go. */
@@ -62,6 +63,8 @@ export interface BalancerSnapshot {
   /** How it talks to the system: "fast" (handles) or "plain" (public API); "closed" before `listen`. */
   readonly sockets: "fast" | "plain" | "closed";
   readonly connections: number;
+  /** Client connections that are still in their TLS handshake. */
+  readonly handshakes: number;
   readonly exchanges: number;
   readonly tunnels: number;
   /** Requests that wait for a place in a cluster. */
@@ -89,6 +92,8 @@ export interface Balancer {
   close(): Promise<void>;
   /** Reopens the access log after a rotation. */
   reopenLogs(): void;
+  /** Reads certificates and keys again, now instead of within ten seconds. New ones that are bad are logged and left. */
+  reloadCertificates(): Promise<void>;
   snapshot(): BalancerSnapshot;
 }
 
@@ -109,6 +114,7 @@ interface Running {
   readonly sockets: Sockets;
   readonly context: { -readonly [Field in keyof ProxyContext]: ProxyContext[Field] };
   readonly front: Front;
+  readonly listeners: Listeners;
   clusters: ReadonlyMap<string, RunningCluster>;
 }
 
@@ -121,10 +127,9 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
   const stopping = new AbortController();
   const loops = new Set<Promise<unknown>>();
-  /** By `listenName`, or by their number where the port is free to choose. */
-  const listeners = new Map<string, BoundListener>();
   /** Gone from the config, but not done yet. */
   const retired = new Set<RunningCluster>();
+  const keyring = new Keyring({ clock, log, counters });
   let accessLog: OpenAccessLog | undefined;
   let running: Running | undefined;
   let draining: Promise<DrainResult> | undefined;
@@ -153,6 +158,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       preference: dependencies.sockets ?? process.env.FNLB_SOCKETS,
       onFallback: (reason) => log.warn({ event: "fast_sockets_off", reason }),
     });
+    const keys = await adoptKeys(config);
+    keys.commit();
     accessLog = openAccessLog(config);
     const context: Running["context"] = {
       // A copy that `reload` writes to: whoever has the object sees the new values.
@@ -174,12 +181,21 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     const front = new Front(context, routingOf(config.routes, clusters));
     await Promise.all([...clusters.values()].map((cluster) => cluster.open()));
     keep(tick());
+    keep(keyring.run(stopping.signal));
     await Promise.all([...clusters.values()].map((cluster) => cluster.run()));
-    return { sockets, context, front, clusters };
+    const listeners = new Listeners({ sockets, front, keyring, log, failIfClosed });
+    return { sockets, context, front, listeners, clusters };
+  }
+
+  /** Reads the certificates that a config needs; see `Keyring.adopt`. */
+  function adoptKeys({ listeners, clusters }: Config): Promise<AdoptedKeys> {
+    const nodes = clusters.flatMap((cluster) => cluster.nodes);
+    return keyring.adopt(listeners, nodes);
   }
 
   function makeCluster(context: ProxyContext, cluster: ClusterConfig): RunningCluster {
-    return new RunningCluster({ context, random, resolve, stopping: stopping.signal, keep }, cluster);
+    const securityOf = (node: NodeConfig) => keyring.securityOf(node);
+    return new RunningCluster({ context, random, resolve, securityOf, stopping: stopping.signal, keep }, cluster);
   }
 
   function openAccessLog({ accessLog: path }: Config): OpenAccessLog | undefined {
@@ -195,44 +211,21 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     }
   }
 
-  /** Opens those of `wanted` that are not open yet; when one fails, those opened here are closed again. */
-  async function openListeners(
-    { sockets, front }: Running,
-    wanted: readonly ListenerConfig[],
-  ): Promise<Map<string, BoundListener>> {
-    const opened = new Map<string, BoundListener>();
-    try {
-      for (const [index, listener] of wanted.entries()) {
-        const name = keyOf(listener, index);
-        if (listeners.has(name)) continue;
-        failIfClosed();
-        const bound = await sockets.listen(listener.address, (stream) => front.accept(stream, listener));
-        opened.set(name, bound);
-        failIfClosed();
-      }
-    } catch (error) {
-      for (const listener of opened.values()) listener.close();
-      throw error;
-    }
-    return opened;
-  }
-
-  function announce(bound: BoundListener, { sockets }: Running): void {
-    log.info({ event: "listening", address: bound.address, sockets: sockets.mode }, `listening to ${bound.address}`);
-  }
-
   async function reloadNow(next: Config): Promise<void> {
     if (running === undefined || draining !== undefined || stopping.signal.aborted) {
       throw new FnlbError("ERR_LISTEN", "only a running balancer takes a new config");
     }
     const { context, front } = running;
     for (const cluster of next.clusters) proveCluster(next, cluster, { clock, random });
-    const nextLog = next.accessLog === config.accessLog ? accessLog : openAccessLog(next);
-    let opened: Map<string, BoundListener>;
+    const keys = await adoptKeys(next);
+    let opened: OpenedListeners | undefined;
+    let nextLog: OpenAccessLog | undefined;
     try {
-      opened = await openListeners(running, next.listeners);
+      opened = await running.listeners.open(next);
+      nextLog = next.accessLog === config.accessLog ? accessLog : openAccessLog(next);
     } catch (error) {
-      if (nextLog !== accessLog) await nextLog?.file.close();
+      opened?.discard();
+      keys.discard();
       throw error;
     }
     const before = running.clusters;
@@ -252,17 +245,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     front.reroute(routingOf(next.routes, clusters));
     for (const [name, cluster] of before) if (!clusters.has(name)) retire(cluster);
     running.clusters = clusters;
-    for (const [name, listener] of opened) {
-      listeners.set(name, listener);
-      announce(listener, running);
-    }
-    const wanted = new Set(next.listeners.map(keyOf));
-    for (const [name, listener] of listeners) {
-      if (wanted.has(name)) continue;
-      listeners.delete(name);
-      listener.close();
-      log.info({ event: "listener_closed", address: listener.address });
-    }
+    opened.commit();
+    keys.commit();
     if (nextLog !== accessLog) {
       accessLog?.log.flush();
       await accessLog?.file.close();
@@ -282,11 +266,11 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       await close();
       return { cut: 0 };
     }
-    const { front } = running;
+    const { front, listeners } = running;
     log.info({ event: "draining", connections: front.connections });
     front.isDraining = true;
     if (config.drainDelayMs > 0) await sleep(clock, config.drainDelayMs, stopping.signal);
-    closeListeners();
+    listeners.close();
     front.closeIdle();
     const timeout = new AbortController();
     await Promise.race([
@@ -300,14 +284,9 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     return { cut };
   }
 
-  function closeListeners(): void {
-    for (const listener of listeners.values()) listener.close();
-    listeners.clear();
-  }
-
   async function closeNow(): Promise<void> {
     stopping.abort();
-    closeListeners();
+    running?.listeners.close();
     if (running !== undefined) {
       const { front, clusters } = running;
       front.cutAll();
@@ -336,20 +315,17 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       );
       running = await start();
       try {
-        const opened = await openListeners(running, config.listeners);
-        for (const [name, listener] of opened) {
-          listeners.set(name, listener);
-          announce(listener, running);
-        }
+        const opened = await running.listeners.open(config);
+        opened.commit();
         failIfClosed();
       } catch (error) {
         await close();
         // What was opened while `close` was already under way is not known to it.
-        closeListeners();
+        running.listeners.close();
         await accessLog?.file.close();
         throw error;
       }
-      return [...listeners.values()].map(({ address }) => address);
+      return running.listeners.addresses;
     },
     reload(next) {
       // One after the other: each is all or nothing.
@@ -371,11 +347,13 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         log.error({ event: "access_log_reopen_failed", code: (error as NodeJS.ErrnoException).code });
       }
     },
+    reloadCertificates: () => keyring.reload(),
     snapshot() {
       const clusters = running === undefined ? [] : [...running.clusters.values()];
       return {
         sockets: running?.sockets.mode ?? "closed",
         connections: running?.front.connections ?? 0,
+        handshakes: running?.front.handshakes ?? 0,
         exchanges: running?.front.exchanges ?? 0,
         tunnels: running?.front.tunnels ?? 0,
         queued: clusters.reduce((sum, { roundTripper }) => sum + roundTripper.queued, 0),
@@ -404,10 +382,4 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
 
 function complete(config: Config): Config {
   return config.connectionsMax > 0 ? config : { ...config, connectionsMax: connectionsWithin(descriptorLimit()) };
-}
-
-/** Two listeners with free ports are two, wherever else they are alike. */
-function keyOf({ address, proxyProtocol }: ListenerConfig, index: number): string {
-  const name = `${listenName(address)}${proxyProtocol ? " proxy" : ""}`;
-  return address.kind === "tcp" && address.port === 0 ? `${name} ${index}` : name;
 }

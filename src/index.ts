@@ -7,7 +7,12 @@ export {
   type NodeSnapshot,
 } from "./balancer.js";
 export { FallbackRoundTripper, type FallbackRoundTripperOptions } from "./client/fallback-round-tripper.js";
-export { consistentHashReverseProxy, type ReverseProxyHandler } from "./client/reverse-proxy.js";
+export {
+  consistentHashReverseProxy,
+  type OutgoingRequest,
+  type ReverseProxyHandler,
+  type ReverseProxyOptions,
+} from "./client/reverse-proxy.js";
 export type {
   ClusterConfig,
   ClusterSettings,

@@ -33,16 +33,14 @@ export function breakerOf(
 /** The header rules of a cluster, compiled. Throws `ERR_OPTION` for fields that nobody may touch. */
 export function editsOf(
   process: ProcessSettings,
-  { requestHeaders, responseHeaders, loadHeader }: ClusterSettings,
+  { requestHeaders, responseHeaders, loadHeader, stickyHeader }: ClusterSettings,
 ): { readonly requestEdits: HeaderEdits | undefined; readonly responseEdits: HeaderEdits | undefined } {
-  if (loadHeader !== "" && !isEndToEnd(loadHeader)) {
+  const own = [loadHeader, stickyHeader.toLowerCase()].filter((name) => name !== "");
+  if (loadHeader !== "" && (!isEndToEnd(loadHeader) || own[0] === own[1])) {
     throw new FnlbError("ERR_OPTION", `option "load-header" must be a field of its own, got "${loadHeader}"`);
   }
   return {
     requestEdits: compileHeaderRules(requestHeaders, { message: "request", reserved: forwardedNames(process) }),
-    responseEdits: compileHeaderRules(responseHeaders, {
-      message: "response",
-      reserved: loadHeader === "" ? [] : [loadHeader],
-    }),
+    responseEdits: compileHeaderRules(responseHeaders, { message: "response", reserved: own }),
   };
 }

@@ -12,6 +12,7 @@ import type { Policy } from "../core/policies/policy.js";
 import { createPolicy } from "../core/policies/table.js";
 import { Rebalancer } from "../core/rebalancer.js";
 import { RetryBudget } from "../core/retry.js";
+import type { DialSecurity } from "../core/stream.js";
 import { FnlbError } from "../errors.js";
 import { type Ping, tcpPing } from "../health/ping.js";
 import { runPingLoop } from "../health/ping-loop.js";
@@ -30,6 +31,8 @@ export interface RunningClusterDependencies {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly resolve: Resolve;
+  /** How a node is dialled that is spoken to in TLS. */
+  readonly securityOf: (node: NodeConfig) => DialSecurity | undefined;
   /** Ends every loop. */
   readonly stopping: AbortSignal;
   /** Keeps a loop until it has ended, so that whoever closes can wait for it. */
@@ -121,6 +124,9 @@ export class RunningCluster {
   readonly #poolEvents: NodePoolEvents;
   readonly #ping: Ping;
   readonly #checks: Checks;
+  /** How each node is spoken to in TLS. */
+  readonly #tlsTexts = new WeakMap<Node, string | undefined>();
+  readonly #securities = new WeakMap<Node, DialSecurity>();
   /** Shared by a cluster and the one that takes its place when the policy changes. */
   readonly #total = { inFlight: 0 };
   #outlier: OutlierDetector | undefined;
@@ -134,8 +140,9 @@ export class RunningCluster {
     this.#dependencies = dependencies;
     this.#signal = AbortSignal.any([this.#stop.signal, stopping]);
     const config: Settings = { ...context.config, ...settings };
-    this.#nodes = settings.nodes.map((node, index) => newNode(node, index, config));
-    this.#addressBook = new AddressBook(this.#nodes, clock, log, resolve, config);
+    this.#nodes = settings.nodes.map((node, index) => this.#makeNode(node, index, config));
+    const securityOf = (node: Node) => this.#securities.get(node);
+    this.#addressBook = new AddressBook({ clock, log, resolve, securityOf }, config, this.#nodes);
     const { targetsOf, doubt } = this.#addressBook;
     this.#outlier = this.#makeOutlier(config);
     this.#breaker = this.#makeBreaker(config);
@@ -282,12 +289,14 @@ export class RunningCluster {
   }
 
   #updateNodes(next: readonly NodeConfig[]): void {
-    const { log, config } = this.#context;
-    const known = new Map(this.#nodes.map((node) => [node.id, node]));
+    const { log, config: settings } = this.#context;
+    const known = new Map(this.#nodes.map((node) => [`${node.id} ${this.#tlsTexts.get(node)}`, node]));
+    // One that is spoken to in another way is another node.
+    const before = ({ id, tls }: NodeConfig) => known.get(`${id} ${JSON.stringify(tls)}`);
     const leaving = new Set(this.#nodes);
     const taken = new Set<number>([...this.#retired].map(({ node }) => node.index));
-    for (const { id } of next) {
-      const node = known.get(id);
+    for (const config of next) {
+      const node = before(config);
       if (node === undefined) continue;
       leaving.delete(node);
       taken.add(node.index);
@@ -297,22 +306,33 @@ export class RunningCluster {
       this.#dependencies.keep(this.#retire(node));
     }
     let free = 0;
-    this.#nodes = next.map(({ id, address, weight }) => {
-      const node = known.get(id);
+    this.#nodes = next.map((config) => {
+      const node = before(config);
       if (node !== undefined) {
-        node.weight = weight;
+        node.weight = config.weight;
         return node;
       }
       // The index of a node that still finishes something is not given to another.
       while (taken.has(free)) free++;
       taken.add(free);
-      const added = newNode({ id, address, weight }, free, config);
+      const added = this.#makeNode(config, free, settings);
       this.#pools[free] = new NodePool(added, this.#context, this.#poolEvents);
       log.info({ event: "node_added", ...this.#naming(added) });
       return added;
     });
     this.#addressBook.update([...this.#nodes, ...[...this.#retired].map(({ node }) => node)]);
     this.#dependencies.keep(this.#addressBook.open(this.#signal));
+  }
+
+  #makeNode(config: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
+    const { id, address, weight, tls } = config;
+    const node = createNode(id, index, address, weight);
+    // Where checks are on, a node gets nothing before its first passed one.
+    if (checkPath !== "") node.check = "unknown";
+    this.#tlsTexts.set(node, JSON.stringify(tls));
+    const security = this.#dependencies.securityOf(config);
+    if (security !== undefined) this.#securities.set(node, security);
+    return node;
   }
 
   /** What runs at the node may finish; it gets nothing new. */
@@ -328,11 +348,13 @@ export class RunningCluster {
     this.#retired.delete(pool);
   }
 
-  /** The cluster is gone from the config: what waits for its nodes still gets one, then its loops end, and what runs may finish. */
+  /** The cluster is gone from the config: its loops end, what runs may finish. */
   async retire(): Promise<void> {
-    await this.roundTripper.whenQueueEmpty();
     this.#stop.abort();
-    await Promise.all(this.#nodes.map((node) => this.#retire(node)));
+    const retired = this.#nodes.map((node) => this.#retire(node));
+    // Whoever waits for a place will not get one here.
+    this.roundTripper.onRoom();
+    await Promise.all(retired);
   }
 
   /** Ends every connection now; resolves when the last one has closed. */
@@ -459,13 +481,6 @@ interface Chance {
 function policyOf(settings: ClusterSettings, { clock, random }: Chance): Policy {
   const { wrrMode: mode, maglevTableSize: tableSize } = settings;
   return createPolicy(settings.policy, { ...settings, mode, tableSize, now: () => clock.now(), random });
-}
-
-/** Where checks are on, a node gets nothing before its first passed one. */
-function newNode({ id, address, weight }: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
-  const node = createNode(id, index, address, weight);
-  if (checkPath !== "") node.check = "unknown";
-  return node;
 }
 
 /** A tenth of what can be saved up is there from the start: a balancer that has just started may still repeat. */

@@ -1,14 +1,20 @@
 import { stringify } from "yaml";
+import { createBalancer } from "../balancer.js";
 import type { FileRoute } from "../config/config-file.js";
 import { isClusterOption, OPTION_LIST, OPTIONS, type OptionName } from "../config/options.js";
 import { type ConfigSources, clusterNames, originOf, resolveConfig } from "../config/resolve.js";
 import { EXIT } from "./exit.js";
 import { type ConfigOrigin, readSources } from "./load-config.js";
 
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+
 /** Validates a config as `serve` would; a bad one is an `ERR_OPTION`. Prints it where that is wished. */
 export function check(origin: ConfigOrigin, { prints }: { readonly prints: boolean }): number {
   const sources = readSources(origin);
-  const { clusters, routes } = resolveConfig(sources);
+  const config = resolveConfig(sources);
+  const { clusters, routes } = config;
+  // Opens nothing, but refuses what no cluster can be made of, such as a header rule for a field that nobody may touch.
+  createBalancer(config, { log: SILENT });
   if (prints) process.stdout.write(printed(sources));
   else {
     const counts = `${counted(clusters.length, "cluster")}, ${counted(routes.length, "route")}`;

@@ -48,6 +48,8 @@ export interface Cluster {
   acquireNext(exchange: Exchange): Node | undefined;
   /** The next node in the policy's order that may be dialled although it is dead; not counted in flight. */
   nextDead(exchange: Exchange): Node | undefined;
+  /** The same, acquired: counted in flight, and to be released like any other. */
+  acquireDead(exchange: Exchange): Node | undefined;
   /** The head of a response is in; `stamp` is what `exchange.stamp` was after `acquire`. */
   noteAnswered(node: Node, stamp: number, status: number): void;
   /** A response to the exchange's key said how long it had waited for a place at the node. */
@@ -134,6 +136,7 @@ export function staticCluster(
   function refusalOf(exchange: Exchange): Refusal {
     const home = affinity?.(exchange, members);
     if (home !== undefined && isKept(home) && mayPass(home)) return "full";
+    if (members.length === 0) return "empty";
     let refusal: Refusal = "drained";
     for (const node of members) {
       if (node.mode !== "active" || node.weight === 0) continue;
@@ -177,6 +180,10 @@ export function staticCluster(
       return node === undefined ? undefined : take(node, exchange);
     },
     nextDead: (exchange) => policy.pick(exchange, isDead),
+    acquireDead(exchange) {
+      const node = isFullBeside(0) ? undefined : policy.pick(exchange, isDead);
+      return node === undefined ? undefined : take(node, exchange);
+    },
     noteAnswered: (node, stamp, status) => breaker?.noteAnswered(node, stamp, status),
     noteLoadWait: (node, { keyHash }, waitMs) => loadWait?.note(node, keyHash, waitMs),
     releaseUndialled(node, stamp) {

@@ -38,6 +38,8 @@ export class Counters {
   connectionsRefusedByLimit = 0;
   connectionsRefusedByClientLimit = 0;
   connectionsRefusedByProxyHeader = 0;
+  handshakesFailed = 0;
+  handshakesRefusedByLimit = 0;
   headTimeouts = 0;
   bodyTimeouts = 0;
   responseTimeouts = 0;

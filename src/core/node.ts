@@ -2,7 +2,14 @@ import type { CheckVerdict } from "./check-state.js";
 
 /** Where a node listens. A TCP address or a unix socket, with the path that requests are put under. */
 export type NodeAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly basePath: string }
+  | {
+      readonly kind: "tcp";
+      readonly host: string;
+      readonly port: number;
+      readonly basePath: string;
+      /** Spoken to in TLS. */
+      readonly tls?: boolean;
+    }
   | { readonly kind: "unix"; readonly path: string; readonly basePath: string };
 
 /** The operator's word; a ping never changes it. */

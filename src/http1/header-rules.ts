@@ -124,7 +124,7 @@ function checkField({ action, name, value }: HeaderRule, { message, reserved = [
 function badRule(message: string, expected: string, got: string): FnlbError {
   return new FnlbError(
     "ERR_OPTION",
-    `option "${message}Header" must be a rule ${expected}, got ${JSON.stringify(got)}`,
+    `option "${message}-header" must be a rule ${expected}, got ${JSON.stringify(got)}`,
   );
 }
 

@@ -142,7 +142,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#response.reset();
     this.#request.begin(head);
     this.#keyText = "";
-    this.#record = this.#context.accessLog?.begin(client.clientAddress, head, buffer);
+    this.#record = this.#client.accessLog?.begin(client.clientAddress, head, buffer);
     if (config.exchangeTimeoutMs > 0) this.#context.wheel.schedule(this.#wholeTimer, config.exchangeTimeoutMs);
 
     if (destination === undefined) {
@@ -151,7 +151,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return headEnd;
     }
     const { route } = destination;
-    if (this.#record !== undefined) this.#context.accessLog?.noteRoute(this.#record, route.config);
+    if (this.#record !== undefined) this.#client.accessLog?.noteRoute(this.#record, route.config);
     const location = route.slashLocation(head, buffer);
     if (location !== undefined) {
       this.#redirect(location);
@@ -233,7 +233,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   }
 
   onPicked(node: Node): void {
-    if (this.#record !== undefined) this.#context.accessLog?.notePick(this.#record, node.id);
+    if (this.#record !== undefined) this.#client.accessLog?.notePick(this.#record, node.id);
   }
 
   /** A connection stands: one write carries the head and what is held of the body. */
@@ -256,7 +256,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#attempt.begin(this.#context, this.stamp);
     counters.attempts++;
     this.#response.reset();
-    if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, this.attempts);
+    if (this.#record !== undefined) this.#client.accessLog?.noteAttempt(this.#record, this.attempts);
     const isFlowing = this.#request.sendTo(connection.stream, node);
     if (!connection.stream.isOpen) {
       // Nothing was written: a connection that had already closed is like a dial that failed.
@@ -385,7 +385,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       this.#attempt.noteAnswered(this.#context, this.connection.pool.node, this.#response.status);
     }
     this.phase = Phase.RELAYING;
-    if (this.#record !== undefined) this.#context.accessLog?.noteFirstByte(this.#record, this.#response.status);
+    if (this.#record !== undefined) this.#client.accessLog?.noteFirstByte(this.#record, this.#response.status);
     this.onProgress();
   }
 
@@ -567,7 +567,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   fail(code: ErrorCode): void {
     const phase = this.#phaseName();
     const record = this.#record;
-    if (record !== undefined) this.#context.accessLog?.noteProblem(record, code);
+    if (record !== undefined) this.#client.accessLog?.noteProblem(record, code);
     // What spoke against the node before, and what a stale connection did not say, stands.
     if (code === "ERR_BAD_RESPONSE") this.#attempt.note(this.#context, Outcome.FAILED);
     this.#close(blameOf(code), phase);
@@ -628,7 +628,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#schedule(0);
     this.phase = Phase.IDLE;
     if (this.#record !== undefined) {
-      this.#context.accessLog?.end(this.#record, endedBy, phase, this.#request.bodyBytes, this.#response.bodyBytes);
+      this.#client.accessLog?.end(this.#record, endedBy, phase, this.#request.bodyBytes, this.#response.bodyBytes);
       this.#record = undefined;
     }
     this.#request.drop();

@@ -132,11 +132,6 @@ export class FallbackRoundTripper {
     return this.#queue.size;
   }
 
-  /** Resolves once no request waits. */
-  whenQueueEmpty(): Promise<void> {
-    return this.#queue.whenEmpty();
-  }
-
   /** Uses a node that has been acquired already. */
   connectTo(caller: Caller, node: Node): void {
     const pool = this.#pools[node.index];
@@ -204,6 +199,9 @@ export class FallbackRoundTripper {
       case "unhealthy":
         this.#context.counters.requestsWithoutHealthyNode++;
         caller.onUnreachable(new FnlbError("ERR_NO_HEALTHY_NODE", "checks or breakers keep every node out"));
+        return;
+      case "empty":
+        caller.onUnreachable(new FnlbError("ERR_NO_NODE", "the cluster has no nodes"));
         return;
       case "drained":
         caller.onUnreachable(new FnlbError("ERR_NO_ACTIVE_NODE", "no node is active"));

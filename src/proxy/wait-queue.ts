@@ -29,8 +29,6 @@ export class WaitQueue<Waiter> implements TimerOwner {
   readonly #returned = new Map<Waiter, number>();
   readonly #newcomers = new Map<Waiter, number>();
   readonly #timer = new TimerEntry(this);
-  #onEmpty: (() => void) | undefined;
-  #empty: Promise<void> | undefined;
 
   constructor(wheel: TimerWheel, options: WaitQueueOptions, events: WaitQueueEvents<Waiter>) {
     this.#wheel = wheel;
@@ -67,18 +65,7 @@ export class WaitQueue<Waiter> implements TimerOwner {
 
   leave(waiter: Waiter): void {
     if (!this.#returned.delete(waiter)) this.#newcomers.delete(waiter);
-    if (this.size > 0) return;
-    this.#wheel.cancel(this.#timer);
-    this.#noteIfEmpty();
-  }
-
-  /** Resolves once nobody waits. */
-  whenEmpty(): Promise<void> {
-    if (this.size === 0) return Promise.resolve();
-    this.#empty ??= new Promise((resolve) => {
-      this.#onEmpty = resolve;
-    });
-    return this.#empty;
+    if (this.size === 0) this.#wheel.cancel(this.#timer);
   }
 
   onTimer(): void {
@@ -86,7 +73,6 @@ export class WaitQueue<Waiter> implements TimerOwner {
     this.#expire(this.#newcomers);
     if (this.size > 0) this.#events.onLook();
     if (this.size > 0) this.#schedule();
-    else this.#noteIfEmpty();
   }
 
   #add(waiters: Map<Waiter, number>, waiter: Waiter): void {
@@ -112,12 +98,5 @@ export class WaitQueue<Waiter> implements TimerOwner {
       delayMs = Math.min(delayMs, Math.max(0, deadlineMs - this.#wheel.nowMs));
     }
     this.#wheel.schedule(this.#timer, delayMs);
-  }
-
-  #noteIfEmpty(): void {
-    const onEmpty = this.#onEmpty;
-    this.#onEmpty = undefined;
-    this.#empty = undefined;
-    onEmpty?.();
   }
 }

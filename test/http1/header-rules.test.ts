@@ -119,7 +119,14 @@ describe("header rules of requests", () => {
       message: "request",
       reserved: forwardedNames(config),
     });
-    const lines = forwardedLines({ config, isTrusted: false, address: CLIENT, port: 8081, viaName: VIA });
+    const lines = forwardedLines({
+      config,
+      isTrusted: false,
+      address: CLIENT,
+      port: 8081,
+      isEncrypted: false,
+      viaName: VIA,
+    });
     const received = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: ftp\r\nForwarded: for=6.6.6.6\r\n";
     assert.equal(
       toNode(HEAD + received, [], { lines, edits }),
@@ -183,7 +190,7 @@ describe("header rules that are refused", () => {
       (error) => {
         assert.ok(error instanceof FnlbError);
         assert.equal(error.code, "ERR_OPTION");
-        assert.match(error.message, new RegExp(`^option "${scope.message}Header" must be a rule .+, got "`));
+        assert.match(error.message, new RegExp(`^option "${scope.message}-header" must be a rule .+, got "`));
         assert.match(error.message, expected);
         return true;
       },

@@ -116,22 +116,6 @@ describe("wait queue", () => {
     assert.deepEqual([timedOut, order()], [["a", "c", "d"], ""]);
   });
 
-  it("tells when nobody waits any more, by leaving or by time", async () => {
-    const { queue, pass } = queueOf({ queueTimeoutMs: 100 });
-    await queue.whenEmpty();
-    for (const end of [() => queue.leave("a"), () => pass(200)]) {
-      queue.join("a");
-      let isEmpty = false;
-      const empty = queue.whenEmpty().then(() => {
-        isEmpty = true;
-      });
-      await Promise.resolve();
-      assert.equal(isEmpty, false);
-      end();
-      await empty;
-    }
-  });
-
   it("keeps order, bound and timer whatever comes and goes", () => {
     const command = fc.record({
       kind: fc.constantFrom("join", "join", "rejoin", "leave", "pass"),

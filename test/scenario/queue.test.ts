@@ -469,34 +469,4 @@ describe("queue", () => {
     assert.equal((await node.next()).target, "/waiting");
     for (const call of [...node.held]) call.answer();
   });
-
-  it("still serves what waits in a cluster that a reload takes away, or whose nodes it changes", async (t) => {
-    const { node, enqueue, occupy, balancer, config } = await startSingle(t);
-    const other = await startFunctionNode(t, { name: "other" });
-    const { call } = await occupy();
-    const client = await enqueue(get("/waiting"));
-    const next = oneCluster({
-      ...config,
-      nodes: [
-        {
-          ...config.nodes[0],
-          id: other.address,
-          address: { kind: "tcp", host: "127.0.0.1", port: other.port, basePath: "" },
-        },
-      ],
-    });
-    const [cluster] = next.clusters;
-    const [route] = next.routes;
-    await balancer.reload({
-      ...next,
-      clusters: [{ ...cluster, name: "new" }],
-      routes: [{ ...route, cluster: "new" }],
-    });
-    call.answer();
-    const waited = await node.next();
-    assert.equal(waited.target, "/waiting");
-    waited.answer();
-    assert.equal((await client.response()).header("x-node"), "gated");
-    assert.equal((await client.ask(get("/f"))).json().node, "other");
-  });
 });
