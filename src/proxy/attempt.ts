@@ -1,7 +1,18 @@
 // Hot path: one per client connection, filled anew for each attempt.
 import type { Node } from "../core/node.js";
 import { Outcome, type OutcomeCode } from "../core/policies/policy.js";
+import { decideRepeat, type FailedAttempt, type RepeatDecision } from "../core/retry.js";
 import type { ClusterContext } from "./context.js";
+
+/** What follows an attempt that failed; a limit that ends it is counted. */
+export function decideNext(context: ClusterContext, attempt: FailedAttempt): RepeatDecision["kind"] {
+  const { config, counters, retryBudget } = context;
+  const decision = decideRepeat(attempt, config.attemptsMax, retryBudget);
+  if (decision.kind !== "fail") return decision.kind;
+  if (decision.reason === "budget-spent") counters.retriesRefusedByBudget++;
+  if (decision.reason === "attempts-spent") counters.retriesRefusedByAttempts++;
+  return "fail";
+}
 
 /** What the attempt at a node says of it, kept until the node is released. */
 export class Attempt {

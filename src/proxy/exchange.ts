@@ -4,7 +4,7 @@ import type { Exchange, Refusal } from "../core/exchange.js";
 import type { Node } from "../core/node.js";
 import { NodeSet } from "../core/node-set.js";
 import { Outcome } from "../core/policies/policy.js";
-import { decideRepeat, type FailedAttempt, isIdempotent, type RepeatDecision } from "../core/retry.js";
+import { decideRepeat, isIdempotent } from "../core/retry.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
 import type { ErrorCode, FnlbError } from "../errors.js";
 import { allowedUpgrade } from "../http1/compose-request.js";
@@ -13,7 +13,7 @@ import { Framing } from "../http1/framing.js";
 import type { HeaderEdits } from "../http1/header-rules.js";
 import type { RequestHead } from "../http1/request-head.js";
 import { blameOf, type ExchangeRecord } from "./access-log.js";
-import { Attempt } from "./attempt.js";
+import { Attempt, decideNext } from "./attempt.js";
 import type { ClusterContext } from "./context.js";
 import type { Destination } from "./destination.js";
 import type { ExchangeClient } from "./exchange-client.js";
@@ -411,6 +411,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return;
     }
     if (this.phase !== Phase.WAITING || this.connection === undefined) return;
+    // First: a node that becomes suspect here releases those who wait for it, and this exchange goes anyway.
+    this.#stopWaiting();
     if (this.connection.isFresh && this.#response.bytesSeen === 0) this.connection.pool.noteEarlyClose();
     this.#retreat(this.#response.bytesSeen > 0 ? "ERR_BAD_RESPONSE" : "ERR_NODE_CLOSED");
   }
@@ -421,11 +423,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     if (connection === undefined) return;
     const node = connection.pool.node;
     const wasFresh = connection.isFresh;
-    // A stale idle connection says nothing about its node.
     if (wasFresh) this.#attempt.note(this.#context, Outcome.FAILED);
     // A node that has seen only the head of a request that waits for its 100 has been asked, not told.
     if (this.awaitsContinue && this.#response.bytesSeen === 0) this.reached = false;
-    const next = this.#decideRepeat(this);
+    const next = decideNext(this.#context, this);
     if (next === "fail" || (next === "repeat" && !this.#context.config.retryOn.closed)) {
       this.fail(code);
       return;
@@ -442,20 +443,12 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#destination.roundTripper.beginAgain(this);
   }
 
-  #decideRepeat(attempt: FailedAttempt): RepeatDecision["kind"] {
-    const { config, counters, retryBudget } = this.#context;
-    const decision = decideRepeat(attempt, config.attemptsMax, retryBudget);
-    if (decision.kind !== "fail") return decision.kind;
-    if (decision.reason === "budget-spent") counters.retriesRefusedByBudget++;
-    if (decision.reason === "attempts-spent") counters.retriesRefusedByAttempts++;
-    return "fail";
-  }
-
   /** The node has become suspect while this exchange waits for it. */
   leaveSuspect(): void {
-    const { config, counters } = this.#context;
+    const { config, counters, retryBudget } = this.#context;
     if (this.phase !== Phase.WAITING || this.#hasMoved || !config.retryOn.silent) return;
-    const next = this.#decideRepeat(this) === "repeat" ? this.#acquireNext() : undefined;
+    if (decideRepeat(this, config.attemptsMax, retryBudget).kind !== "repeat") return;
+    const next = this.#acquireNext();
     if (next === undefined) return;
     counters.exchangesMovedOffSuspects++;
     this.#hasMoved = true;
@@ -471,7 +464,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const { reached, idempotent, bodyHeld, attempts } = this;
     const attempt = { reached, idempotent, bodyHeld, attempts, responseBytesSeen: 0 };
     // Without another node this answer is the best there is.
-    const next = this.#decideRepeat(attempt) === "repeat" ? this.#acquireNext() : undefined;
+    const next = decideNext(this.#context, attempt) === "repeat" ? this.#acquireNext() : undefined;
     if (next === undefined) return false;
     counters.retriesByStatus++;
     this.#stopWaiting();
@@ -540,7 +533,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return;
     }
     counters.responseTimeouts++;
-    // First: a node that becomes suspect here releases those who wait for it, and this exchange is over.
+    // First, as above.
     this.#stopWaiting();
     this.connection?.pool.noteTimeout(this);
     this.#attempt.note(this.#context, Outcome.FAILED);

@@ -216,6 +216,16 @@ describe("a status to repeat for", () => {
 describe("what a request is repeated for", () => {
   const NONE = { closed: false, silent: false, statuses: [] };
 
+  it("reaches each node once, also where a close makes its node suspect and the next one has an idle connection", async (t) => {
+    const bad = await startRawOrigin(t, mute);
+    const good = await startMoodyNode(t, "good");
+    const { client, path, counters, event } = await start(t, [bad.port, good.port]);
+    for (let number = 0; number < 3; number++) assert.equal((await client.ask(get(path))).body.toString(), "good");
+    await event("node_suspect");
+    assert.deepEqual([good.calls.length, counters().attempts, counters().retries], [3, 6, 3]);
+    assert.equal(counters().exchangesMovedOffSuspects, 0);
+  });
+
   it("is nothing with none: no status, no close, no silence", async (t) => {
     const bad = await startRawOrigin(t, mute);
     const good = await startMoodyNode(t, "good");
