@@ -175,6 +175,21 @@ describe("queue", () => {
     );
   });
 
+  it("notices at its turn that a client has left whose body it does not read before, and frees the node", async (t) => {
+    const { node, enqueue, occupy, until, balancer } = await startSingle(t);
+    const { call } = await occupy();
+    const leaving = await enqueue(postHead("/leaving", 1_000_000));
+    const staying = await enqueue(get("/stays"));
+    leaving.send("half");
+    leaving.reset();
+    call.answer();
+    assert.equal((await node.next()).target, "/stays");
+    assert.equal(balancer.snapshot().counters.clientAborts, 1);
+    node.held[0].answer();
+    assert.equal((await staying.response()).status, 200);
+    await until("the node to be free", ({ nodes }) => nodes[0].inFlight === 0);
+  });
+
   for (const abortOnClose of [false, true]) {
     it(`${abortOnClose ? "forgets" : "serves"} a client that half-closes, with --abort-on-close ${abortOnClose}`, async (t) => {
       const { node, enqueue, occupy, until } = await startSingle(t, { abortOnClose });
