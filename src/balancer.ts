@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { httpDate } from "./assembly/http-date.js";
 import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
+import { proveConfig } from "./assembly/prove-config.js";
 import { routingOf } from "./assembly/routing.js";
-import { proveCluster, RunningCluster } from "./assembly/running-cluster.js";
+import { RunningCluster } from "./assembly/running-cluster.js";
 import { trustOf } from "./assembly/trust.js";
 import type { ClusterConfig, Config, NodeConfig } from "./config/config.js";
 import { type Clock, sleep } from "./core/clock.js";
@@ -122,7 +123,7 @@ interface Running {
 export function createBalancer(given: Config, dependencies: BalancerDependencies): Balancer {
   let config = complete(given);
   const { log, clock = systemClock, random = Math.random, resolve = systemResolve } = dependencies;
-  for (const cluster of config.clusters) proveCluster(config, cluster, { clock, random });
+  proveConfig(config, { clock, random });
   const counters = new Counters();
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
   const stopping = new AbortController();
@@ -132,6 +133,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   const keyring = new Keyring({ clock, log, counters });
   let accessLog: OpenAccessLog | undefined;
   let running: Running | undefined;
+  let isListening = false;
   let draining: Promise<DrainResult> | undefined;
   let closing: Promise<void> | undefined;
   let reloading: Promise<void> = Promise.resolve();
@@ -183,7 +185,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     keep(tick());
     keep(keyring.run(stopping.signal));
     await Promise.all([...clusters.values()].map((cluster) => cluster.run()));
-    const listeners = new Listeners({ sockets, front, keyring, log, failIfClosed });
+    const listeners = new Listeners({ sockets, front, keyring, log, failIfEnding });
     return { sockets, context, front, listeners, clusters };
   }
 
@@ -211,47 +213,74 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     }
   }
 
+  /** What runs; throws where a new config comes too early or too late. */
+  function whileRunning(): Running {
+    if (running !== undefined && isListening && draining === undefined && !stopping.signal.aborted) return running;
+    throw new FnlbError("ERR_LISTEN", "only a balancer that listens and does not drain takes a new config");
+  }
+
   async function reloadNow(next: Config): Promise<void> {
-    if (running === undefined || draining !== undefined || stopping.signal.aborted) {
-      throw new FnlbError("ERR_LISTEN", "only a running balancer takes a new config");
-    }
-    const { context, front } = running;
-    for (const cluster of next.clusters) proveCluster(next, cluster, { clock, random });
+    const { context, clusters: before } = whileRunning();
+    proveConfig(next, { clock, random });
     const keys = await adoptKeys(next);
-    let opened: OpenedListeners | undefined;
+    const oldLog = accessLog;
     let nextLog: OpenAccessLog | undefined;
+    let opened: OpenedListeners | undefined;
+    let added: readonly RunningCluster[] = [];
     try {
-      opened = await running.listeners.open(next);
-      nextLog = next.accessLog === config.accessLog ? accessLog : openAccessLog(next);
+      // All that takes time or may fail comes first.
+      nextLog = next.accessLog === config.accessLog ? oldLog : openAccessLog(next);
+      const changes = { isTrusted: trustOf(next.trustedProxies), accessLog: nextLog?.log };
+      const nextContext = { ...context, ...changes, config: next };
+      const clusters = new Map(
+        next.clusters.map((cluster) => [cluster.name, before.get(cluster.name) ?? makeCluster(nextContext, cluster)]),
+      );
+      added = [...clusters.values()].filter(({ name }) => !before.has(name));
+      await Promise.all([
+        ...next.clusters.map((cluster) => before.get(cluster.name)?.stage(next, cluster)),
+        ...added.map(async (cluster) => {
+          await cluster.open();
+          await cluster.run();
+        }),
+      ]);
+      opened = await whileRunning().listeners.open(next);
+      whileRunning();
+      accessLog = nextLog;
+      adopt(next, changes, clusters, opened);
     } catch (error) {
       opened?.discard();
+      for (const cluster of before.values()) cluster.unstage();
+      await Promise.all(added.map((cluster) => cluster.destroy()));
+      if (nextLog !== oldLog) await nextLog?.file.close();
       keys.discard();
       throw error;
     }
-    const before = running.clusters;
-    // Nothing fails from here on.
-    Object.assign(context.config, next);
-    context.isTrusted = trustOf(next.trustedProxies);
-    context.accessLog = nextLog?.log;
-    const clusters = new Map(
-      next.clusters.map((cluster) => [cluster.name, before.get(cluster.name) ?? makeCluster(context, cluster)]),
-    );
-    const added = [...clusters.values()].filter(({ name }) => !before.has(name));
-    await Promise.all(added.map((cluster) => cluster.open()));
-    for (const cluster of next.clusters) {
-      if (before.has(cluster.name)) clusters.get(cluster.name)?.update(context, cluster);
-    }
-    await Promise.all(added.map((cluster) => cluster.run()));
-    front.reroute(routingOf(next.routes, clusters));
-    for (const [name, cluster] of before) if (!clusters.has(name)) retire(cluster);
-    running.clusters = clusters;
-    opened.commit();
     keys.commit();
-    if (nextLog !== accessLog) {
-      accessLog?.log.flush();
-      await accessLog?.file.close();
-      accessLog = nextLog;
+    if (nextLog === oldLog) return;
+    oldLog?.log.flush();
+    await oldLog?.file.close();
+  }
+
+  /** At once and without a failure: no request sees one half of a config. */
+  function adopt(
+    next: Config,
+    changes: Pick<ProxyContext, "isTrusted" | "accessLog">,
+    clusters: ReadonlyMap<string, RunningCluster>,
+    opened: OpenedListeners,
+  ): void {
+    const current = whileRunning();
+    const { context, front, clusters: before } = current;
+    Object.assign(context.config, next);
+    Object.assign(context, changes);
+    for (const [name, cluster] of before) {
+      if (clusters.has(name)) cluster.commit(context);
+      else retire(cluster);
     }
+    // Their old file is closed as well.
+    for (const cluster of retired) cluster.useAccessLog(changes.accessLog);
+    front.reroute(routingOf(next.routes, clusters));
+    current.clusters = clusters;
+    opened.commit();
     config = next;
     log.info({ event: "reloaded", clusters: [...clusters.keys()] });
   }
@@ -292,13 +321,16 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       front.cutAll();
       await Promise.all([front.whenEmpty(), ...[...clusters.values(), ...retired].map((cluster) => cluster.destroy())]);
     }
+    // One that is under way is given up, and takes back what it has opened.
+    await reloading;
     await Promise.all(loops);
     accessLog?.log.flush();
     await accessLog?.file.close();
   }
 
-  function failIfClosed(): void {
-    if (stopping.signal.aborted) throw new FnlbError("ERR_LISTEN", "the balancer was closed while it started");
+  function failIfEnding(): void {
+    if (!stopping.signal.aborted && draining === undefined) return;
+    throw new FnlbError("ERR_LISTEN", "the balancer was closed while it opened its listeners");
   }
 
   function close(): Promise<void> {
@@ -317,7 +349,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       try {
         const opened = await running.listeners.open(config);
         opened.commit();
-        failIfClosed();
+        failIfEnding();
+        isListening = true;
       } catch (error) {
         await close();
         // What was opened while `close` was already under way is not known to it.

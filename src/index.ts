@@ -7,12 +7,14 @@ export {
   type NodeSnapshot,
 } from "./balancer.js";
 export { FallbackRoundTripper, type FallbackRoundTripperOptions } from "./client/fallback-round-tripper.js";
+export type { NodeTlsOptions } from "./client/node-client.js";
 export {
   consistentHashReverseProxy,
   type OutgoingRequest,
   type ReverseProxyHandler,
   type ReverseProxyOptions,
 } from "./client/reverse-proxy.js";
+export type { RouteKey } from "./config/check-routes.js";
 export type {
   ClusterConfig,
   ClusterSettings,
@@ -29,7 +31,6 @@ export {
   type FileRoute,
   type FileValue,
   parseConfigFile,
-  type RouteKey,
 } from "./config/config-file.js";
 export type { OptionSpec } from "./config/option-row.js";
 export { OPTIONS, type OptionName } from "./config/options.js";

@@ -11,7 +11,7 @@ export interface ListenersDependencies {
   readonly keyring: Keyring;
   readonly log: Log;
   /** Throws once the balancer is being closed: nothing may be opened behind its back. */
-  readonly failIfClosed: () => void;
+  readonly failIfEnding: () => void;
 }
 
 /** An open listener, and how connections are taken on it by now. */
@@ -46,7 +46,7 @@ export class Listeners {
 
   /** Opens those that are not open yet. Rejects with `ERR_LISTEN`, and then none of them is. */
   async open(config: ListenersConfig): Promise<OpenedListeners> {
-    const { failIfClosed } = this.#dependencies;
+    const { failIfEnding } = this.#dependencies;
     const opened = new Map<string, OpenListener>();
     const discard = () => {
       for (const { bound } of opened.values()) bound.close();
@@ -55,9 +55,9 @@ export class Listeners {
       for (const [index, listener] of config.listeners.entries()) {
         const key = keyOf(listener, index);
         if (this.#open.has(key)) continue;
-        failIfClosed();
+        failIfEnding();
         opened.set(key, await this.#openOne(listener, config));
-        failIfClosed();
+        failIfEnding();
       }
     } catch (error) {
       discard();

@@ -32,9 +32,9 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
       case "check":
         return await check(origin, { prints: called.prints });
       case "demo":
-        return await demo(loadConfig(origin));
+        return await demo(loadConfig(origin).config);
       case "healthcheck":
-        return await healthcheck(loadConfig(origin));
+        return await healthcheck(loadConfig(origin).config);
       default:
         return called.command satisfies never;
     }

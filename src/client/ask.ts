@@ -1,18 +1,20 @@
 import { request } from "node:http";
-import { request as requestTls } from "node:https";
+import { request as requestByTls } from "node:https";
+import { isIP } from "node:net";
 import type { Clock } from "../core/clock.js";
 import { hostOf } from "../core/node.js";
 import type { Ask } from "../health/silence-watch.js";
-import type { NodeTls } from "./node-tls.js";
+import { type NodeTlsOptions, serverNameOf } from "./node-client.js";
 
 /** `OPTIONS *` on a fresh connection: every status is an answer. A node that cannot be dialled gives none. */
-export function ask(clock: Clock, timeoutMs: number, tls: NodeTls): Ask {
+export function ask(clock: Clock, timeoutMs: number, tls: NodeTlsOptions): Ask {
   return (node, signal) =>
     new Promise((resolve) => {
       const { address } = node;
-      const security = tls.optionsFor(node);
-      const question = (security === undefined ? request : requestTls)({
-        ...(security ?? {}),
+      const serverName = serverNameOf(node, tls);
+      const isSecure = address.kind === "tcp" && address.tls === true;
+      const question = (isSecure ? requestByTls : request)({
+        ...(isSecure ? { ...tls, servername: isIP(serverName) === 0 ? serverName : "" } : {}),
         method: "OPTIONS",
         path: "*",
         headers: { host: hostOf(node), connection: "close" },
@@ -22,8 +24,7 @@ export function ask(clock: Clock, timeoutMs: number, tls: NodeTls): Ask {
       const finish = (answer: Awaited<ReturnType<Ask>>) => {
         cancel();
         signal.removeEventListener("abort", stop);
-        // Outside of OpenSSL's read, from which the answer comes.
-        setImmediate(() => question.destroy());
+        question.destroy();
         resolve(answer);
       };
       const stop = () => finish("stopped");

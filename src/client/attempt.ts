@@ -79,12 +79,12 @@ export class Attempt implements Dispatcher.DispatchHandler, WaitingAttempt {
     this.#isFresh = this.#client.isConnecting;
     if (this.#isFresh) deadHosts.revive(this.#client.node);
     this.#isLastResort = !this.#client.node.alive;
-    this.#controller = controller;
-    // Given up while it was dialled for.
+    // Given up while it was dialled for: the node has nothing to say to it.
     if (call.isOver) {
       controller.abort(call.reason ?? new Error("the request is over"));
       return;
     }
+    this.#controller = controller;
     if (call.repeatedFor !== undefined) {
       // Paid for only now: looking for a node in vain is no repetition.
       call.repeatedFor = undefined;
@@ -130,8 +130,8 @@ export class Attempt implements Dispatcher.DispatchHandler, WaitingAttempt {
     this.#client.removeWaiting(this);
     if (this.#controller === undefined) this.#onUnreached(error);
     else if (this.#call.isOver || this.#call.aborted) {
-      // Whoever gives up says nothing about the node, but for how long it has taken.
-      this.#note(Outcome.LEFT);
+      // Whoever gives up says nothing about the node, but for how long it has kept a whole request waiting.
+      if (this.#call.aborted && this.#call.isBodyHeld) this.#note(Outcome.LEFT);
       this.#release();
       this.#call.fail(error);
     } else this.#onBroken(error);
@@ -213,7 +213,7 @@ export class Attempt implements Dispatcher.DispatchHandler, WaitingAttempt {
     const { node } = this.#client;
     const code = codeOf(error);
     if (!isDialError(error) || !isDialFault(code)) {
-      cluster.release(node, this.#stamp);
+      this.#release();
       this.#call.fail(error);
       return;
     }

@@ -12,6 +12,8 @@ export type CallHandler = Required<
   >
 >;
 
+type RawFields = NonNullable<Dispatcher.DispatchController["rawHeaders"]> | null;
+
 export interface CallEvents {
   /** The call has ended, however. Once. */
   onOver(call: Call): void;
@@ -74,12 +76,21 @@ export class Call implements Exchange, Dispatcher.DispatchController {
     return this.#isPaused;
   }
 
-  get rawHeaders(): NonNullable<Dispatcher.DispatchController["rawHeaders"]> | null {
+  get rawHeaders(): RawFields {
     return this.#attempt?.rawHeaders ?? null;
   }
 
-  get rawTrailers(): NonNullable<Dispatcher.DispatchController["rawTrailers"]> | null {
+  /** Interceptors that change a response write it. */
+  set rawHeaders(fields: RawFields) {
+    if (this.#attempt !== undefined) this.#attempt.rawHeaders = fields;
+  }
+
+  get rawTrailers(): RawFields {
     return this.#attempt?.rawTrailers ?? null;
+  }
+
+  set rawTrailers(fields: RawFields) {
+    if (this.#attempt !== undefined) this.#attempt.rawTrailers = fields;
   }
 
   /** Tells the caller, before anything is sent. */

@@ -20,16 +20,17 @@ import { systemClock } from "../system/clock.js";
 import { ask } from "./ask.js";
 import { Attempt, type AttemptContext } from "./attempt.js";
 import { Call, type CallHandler } from "./call.js";
-import { NodeClient, originOf } from "./node-client.js";
-import { NodeTls, type NodeTlsOptions } from "./node-tls.js";
-import { ping } from "./ping.js";
-import { keyPathOf, toNode, withoutOrigin } from "./request-target.js";
+import { checkTls, NodeClient, type NodeTlsOptions } from "./node-client.js";
+import { keyPathOf, withoutOrigin } from "./request-target.js";
 
 /** Times are in milliseconds; where nothing else is said, they mean what the program's options of that name mean. */
 export interface FallbackRoundTripperOptions {
   /** The nodes as `--nodes` takes them: a comma-separated list, or its items. */
   readonly nodes: string | readonly string[];
-  /** For nodes that are `https://…`. Default: the public authorities, and the host of each node as its name. */
+  /**
+   * For nodes with `https://`: options of `tls.connect`, such as `ca`, `cert` and `key`. Default: public authorities, and
+   * the node's own host as the name that its certificate must be for.
+   */
   readonly tls?: NodeTlsOptions;
   /** What chooses the node. Default: the path without its query. */
   readonly key?: (request: Dispatcher.DispatchOptions) => string;
@@ -86,8 +87,7 @@ const SILENCE_CHECK_MS_MAX = 250;
 /**
  * An undici `Dispatcher` that sends each URL to one node of a consistent-hash ring, whatever its origin says, and
  * falls back along the ring: `fetch(url, { dispatcher })` is then balanced, and so is everything after
- * `setGlobalDispatcher`. The host of the URL stays the request's Host; nodes are asked over HTTP/1.1, those that are
- * `https://…` in TLS.
+ * `setGlobalDispatcher`. The host of the URL stays the request's Host; how a node is spoken to is the list's matter, not that of the URL.
  *
  * A request that did not reach a node goes to the next one, whatever its method, with its body untouched. One that
  * did is repeated only if its method may be asked twice (or undici's option `idempotent` says so), its body is no
@@ -104,7 +104,6 @@ const SILENCE_CHECK_MS_MAX = 250;
  */
 export class FallbackRoundTripper extends Dispatcher {
   readonly #options: Completed;
-  readonly #tls: NodeTls;
   readonly #nodes: readonly Node[];
   readonly #cluster: Cluster;
   readonly #outlier: OutlierDetector | undefined;
@@ -128,14 +127,13 @@ export class FallbackRoundTripper extends Dispatcher {
   /** Throws `ERR_OPTION` for nodes that are none, numbers out of range and bad PEM texts. Opens nothing before the first request. */
   constructor(given: FallbackRoundTripperOptions) {
     super();
-    const { nodes, outlier, breaker, retryOn, tls, ...rest } = given;
+    const { nodes, outlier, breaker, retryOn, ...rest } = given;
     const list = typeof nodes === "string" ? nodes : nodes.join(",");
     const parsed = parseNodes(list);
     if ("reason" in parsed) throw badOption('option "nodes"', `a list of nodes, but it ${parsed.reason}`, list);
     const options = complete(rest);
     const { clock, random, policy, attemptsMax, retryReserve } = options;
     this.#options = options;
-    this.#tls = new NodeTls(tls);
     this.#nodes = parsed.map(({ id, address, weight }, index) => createNode(id, index, address, weight));
     this.#outlier = outlier;
     this.#cluster = staticCluster(
@@ -249,14 +247,15 @@ export class FallbackRoundTripper extends Dispatcher {
 
   #dispatchTo(call: Call, node: Node): void {
     const client = this.#clients[node.index];
-    const request = toNode(call.options, originOf(node), node.address.basePath);
-    client.dispatch(request, new Attempt(this.#context, call, client));
+    client.dispatch(call.options, new Attempt(this.#context, call, client));
   }
 
   #errorOf(call: Call): Error {
     switch (call.refusal) {
       case "full":
         return new FnlbError("ERR_AT_CAPACITY", "every node is at its limit");
+      case "empty":
+        return new FnlbError("ERR_NO_NODE", "the cluster has no nodes");
       case "drained":
         return new FnlbError("ERR_NO_ACTIVE_NODE", "no node is active");
       case "unhealthy":
@@ -278,7 +277,7 @@ export class FallbackRoundTripper extends Dispatcher {
   }
 
   #open(node: Node): NodeClient {
-    const client = new NodeClient(this.#options.clock, node, { ...this.#options, tls: this.#tls });
+    const client = new NodeClient(this.#options.clock, node, this.#options);
     client.pool.on("connect", (origin, targets) => this.emit("connect", origin, [this, ...targets]));
     client.pool.on("disconnect", (origin, targets, error) =>
       this.emit("disconnect", origin, [this, ...targets], error),
@@ -327,13 +326,13 @@ export class FallbackRoundTripper extends Dispatcher {
   #watchNodes(): void {
     if (this.#isWatching) return;
     this.#isWatching = true;
-    const { clock, silenceMs, pingTimeoutMs, pingIntervalMs } = this.#options;
+    const { clock, silenceMs, pingTimeoutMs, pingIntervalMs, tls } = this.#options;
     const clientOf = (node: Node) => this.#clients[node.index];
     this.#keep(
       runSilenceWatch(
         {
           clock,
-          ask: ask(clock, pingTimeoutMs, this.#tls),
+          ask: ask(clock, pingTimeoutMs, tls),
           isSilent: (node) => silenceMs > 0 && clientOf(node).isSilent(silenceMs),
           onAnswer: (node) => this.#onByte(clientOf(node)),
           onSilence: (node) => this.#onSuspicion(clientOf(node), "silent"),
@@ -358,7 +357,7 @@ export class FallbackRoundTripper extends Dispatcher {
     this.#pings.set(node, stop);
     const { clock, random, pingIntervalMs: intervalMs, pingTimeoutMs: timeoutMs } = this.#options;
     const outcome = await runPingLoop(
-      { clock, random, ping: ping(clock, this.#tls), onPing: () => {} },
+      { clock, random, ping: (dead, ...given) => this.#clients[dead.index].ping(...given), onPing: () => {} },
       { intervalMs, timeoutMs },
       node,
       AbortSignal.any([stop.signal, this.#stopping.signal]),
@@ -413,9 +412,10 @@ export class FallbackRoundTripper extends Dispatcher {
   }
 }
 
-type Completed = Required<Omit<FallbackRoundTripperOptions, "nodes" | "tls" | "outlier" | "breaker" | "retryOn">>;
+type Completed = Required<Omit<FallbackRoundTripperOptions, "nodes" | "outlier" | "breaker" | "retryOn">>;
 
 function complete({
+  tls = {},
   key = keyPathOf,
   policy = ringHash(),
   connectTimeoutMs = 2000,
@@ -432,10 +432,11 @@ function complete({
   log = silent,
   clock = systemClock,
   random = Math.random,
-}: Omit<FallbackRoundTripperOptions, "nodes" | "tls">): Completed {
+}: Omit<FallbackRoundTripperOptions, "nodes">): Completed {
   const times = { connectTimeoutMs, dialDeadlineMs, responseTimeoutMs, bodyIdleTimeoutMs, silenceMs, pingIntervalMs };
   const limits = { pingTimeoutMs, attemptsMax, retryBudget, retryReserve, nodeConnectionsMax };
-  const options = { key, policy, ...times, ...limits, log, clock, random };
+  const options = { tls, key, policy, ...times, ...limits, log, clock, random };
+  checkTls(tls);
   for (const [option, from] of LOWEST) checkRange(option, options[option], { from });
   return options;
 }

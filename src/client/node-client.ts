@@ -1,8 +1,16 @@
-import type { Socket } from "node:net";
+import { isIP, type Socket } from "node:net";
+import { type ConnectionOptions, createSecureContext } from "node:tls";
 import { buildConnector, type Dispatcher, Pool } from "undici";
 import type { Clock } from "../core/clock.js";
 import type { Node } from "../core/node.js";
-import type { NodeTls } from "./node-tls.js";
+import { FnlbError } from "../errors.js";
+import { toNode } from "./request-target.js";
+
+/** Options of `tls.connect` that a node may need. */
+export type NodeTlsOptions = Pick<
+  ConnectionOptions,
+  "ca" | "cert" | "key" | "passphrase" | "rejectUnauthorized" | "servername" | "minVersion"
+>;
 
 export interface NodeClientOptions {
   /** Time to connect, in milliseconds. */
@@ -13,7 +21,8 @@ export interface NodeClientOptions {
   readonly bodyIdleTimeoutMs: number;
   /** Connections to the node at most. */
   readonly nodeConnectionsMax: number;
-  readonly tls: NodeTls;
+  /** For nodes with TLS. */
+  readonly tls: NodeTlsOptions;
 }
 
 /** An attempt that has sent its request and has heard nothing yet. */
@@ -37,13 +46,14 @@ export class NodeClient {
   /** Hands on what undici's pool says of its connections. */
   readonly pool: Pool;
   readonly #clock: Clock;
+  readonly #origin: URL;
+  readonly #serverName: string;
+  readonly #connector: buildConnector.connector;
   readonly #dials = new Set<Socket>();
   /** The one that has waited longest first. */
   readonly #waiting = new Set<WaitingAttempt>();
   #lastByteMs = 0;
   #isConnecting = false;
-  /** Of a node in TLS. */
-  readonly #name: string | undefined;
   /** Fresh connections that ended before a byte came, in a row. */
   earlyCloses = 0;
 
@@ -52,48 +62,67 @@ export class NodeClient {
     this.#clock = clock;
     this.node = node;
     const { address } = node;
-    this.#name = options.tls.nameOf(node);
+    this.#origin = new URL(originOf(node));
+    this.#serverName = serverNameOf(node, options.tls);
     // undici's own timeout is a second coarse, and would never fire below it.
-    const tls = options.tls.optionsFor(node);
-    const dial = buildConnector({
-      timeout: 0,
-      ...(address.kind === "unix" ? { socketPath: address.path } : {}),
-      ...(tls ?? {}),
-    });
-    this.pool = new Pool(originOf(node), {
+    const where = address.kind === "unix" ? { socketPath: address.path } : {};
+    this.#connector = buildConnector({ ...options.tls, ...where, timeout: 0 });
+    this.pool = new Pool(this.#origin, {
       connections: options.nodeConnectionsMax,
       pipelining: 1,
       headersTimeout: options.responseTimeoutMs,
       bodyTimeout: options.bodyIdleTimeoutMs,
-      // undici would ask the node for the Host of the request.
-      connect: (to, callback) =>
-        this.#dial(dial, { ...to, ...(tls && { servername: tls.servername }) }, callback, options.connectTimeoutMs),
+      connect: (_, callback) => {
+        this.#dial(options.connectTimeoutMs, (...outcome) => {
+          const [error] = outcome;
+          if (error !== null) dialErrors.add(error);
+          this.#isConnecting = true;
+          try {
+            callback(...outcome);
+          } finally {
+            this.#isConnecting = false;
+          }
+        });
+      },
     });
   }
 
-  #dial(
-    dial: buildConnector.connector,
-    to: buildConnector.Options,
-    callback: buildConnector.Callback,
-    timeoutMs: number,
-  ): void {
+  /** The handshake of TLS is part of it. Returns what gives it up with an error. */
+  #dial(timeoutMs: number, callback: buildConnector.Callback): (error: Error) => void {
+    const { hostname, host, protocol, port } = this.#origin;
+    const to = {
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      host,
+      protocol,
+      port,
+      // An address is no name to ask for (RFC 6066 §3); the certificate is held against it all the same.
+      ...(isIP(this.#serverName) === 0 ? { servername: this.#serverName } : {}),
+    };
     // undici returns the socket that it dials with, which its types do not say.
-    const socket = dial(to, (...outcome) => {
+    const socket = this.#connector(to, (...outcome) => {
       cancel();
       this.#dials.delete(socket);
-      const [error] = outcome;
-      if (error !== null) dialErrors.add(error);
-      this.#isConnecting = true;
-      try {
-        callback(...outcome);
-      } finally {
-        this.#isConnecting = false;
-      }
+      callback(...outcome);
     }) as unknown as Socket;
     this.#dials.add(socket);
+    const giveUp = (error: Error) => void socket.destroy(error);
     const cancel = this.#clock.after(timeoutMs, () =>
-      socket.destroy(Object.assign(new Error("connect timed out"), { code: "ETIMEDOUT" })),
+      giveUp(Object.assign(new Error("connect timed out"), { code: "ETIMEDOUT" })),
     );
+    return giveUp;
+  }
+
+  /** A dial and nothing else. */
+  ping(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const stop = () => giveUp(new Error("nobody waits any longer"));
+      const giveUp = this.#dial(timeoutMs, (error, socket) => {
+        signal.removeEventListener("abort", stop);
+        socket?.destroy();
+        resolve(error === null);
+      });
+      signal.addEventListener("abort", stop, { once: true });
+    });
   }
 
   /**
@@ -105,13 +134,10 @@ export class NodeClient {
   }
 
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
-    this.pool.dispatch(this.#named(options), handler);
-  }
-
-  /** undici opens a connection anew for each other name; its types do not know that a request may have one. */
-  #named(options: Dispatcher.DispatchOptions): Dispatcher.DispatchOptions {
-    const servername = this.#name;
-    return servername === undefined ? options : ({ ...options, servername } as Dispatcher.DispatchOptions);
+    const request = toNode(options, this.#origin.origin, this.node.address.basePath);
+    // One for all: undici closes a connection that is asked for another name, and takes the Host for it by default.
+    const named = { ...request, servername: this.#serverName };
+    this.pool.dispatch(named, handler);
   }
 
   noteByte(): void {
@@ -158,8 +184,23 @@ export class NodeClient {
 }
 
 /** Scheme, host and port of a node; a unix socket has none and gets a name that nobody looks up. */
-export function originOf({ address }: Node): string {
+function originOf({ address }: Node): string {
   if (address.kind === "unix") return "http://localhost";
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   return `${address.tls === true ? "https" : "http"}://${host}:${address.port}`;
+}
+
+/** Throws `ERR_OPTION` for texts that TLS cannot use: each dial would fail of them, and blame the node. */
+export function checkTls(tls: NodeTlsOptions): void {
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FnlbError("ERR_OPTION", `option "tls" must be what tls.connect can use, got ${reason}`, { cause: error });
+  }
+}
+
+/** Whose certificate a node must have. */
+export function serverNameOf({ address }: Node, { servername }: NodeTlsOptions): string {
+  return servername ?? (address.kind === "unix" ? "localhost" : address.host);
 }

@@ -1,4 +1,5 @@
 import type { PolicyName } from "../core/policies/table.js";
+import { checkCluster } from "./check-cluster.js";
 import { refuseIdleTls } from "./check-tls.js";
 import { CLUSTER_OPTIONS } from "./cluster-options.js";
 import type { ClusterConfig, ClusterSettings, Config, ListenerConfig, ProcessSettings, RouteConfig } from "./config.js";
@@ -27,10 +28,12 @@ export interface ConfigSources {
 
 /** Text of an option, and how far up it comes from. */
 export interface Origin extends Given {
-  /** `--nodes`, `FNLB_NODES`, `fnlb.yaml:3`, `default`. */
+  /** `--nodes`, `FNLB_NODES`, `fnlb.yaml:3:5`, `default`. */
   readonly place: string;
   /** It stands for this cluster and no other. */
   readonly isOwn: boolean;
+  /** Nobody has said anything. */
+  readonly isDefault: boolean;
 }
 
 /** The name of the only cluster where no file names any. */
@@ -48,7 +51,7 @@ export function resolveConfig(sources: ConfigSources = {}): Config {
   }
   const names = clusterNames(file);
   const givenNodes = originOf("nodes", sources);
-  if (names.length > 1 && givenNodes.place !== "default") {
+  if (names.length > 1 && !givenNodes.isDefault) {
     throw badOption(givenNodes.source, "left out where a config file has several clusters", single(givenNodes));
   }
   const origins = (cluster: string) => (name: OptionName) => originOf(name, sources, cluster);
@@ -74,7 +77,7 @@ export function resolveConfig(sources: ConfigSources = {}): Config {
     ...(settings as ProcessSettings),
     listeners,
     clusters,
-    routes: file === undefined || file.routes.length === 0 ? catchAll(names, file) : readRoutes(file.routes, names),
+    routes: file === undefined || file.routes.length === 0 ? catchAll(names) : readRoutes(file.routes, names),
   });
 }
 
@@ -83,8 +86,8 @@ export function clusterNames(file: ConfigFile | undefined): readonly string[] {
   return file === undefined || file.clusters.size === 0 ? [DEFAULT_CLUSTER] : [...file.clusters.keys()];
 }
 
-function catchAll([cluster, ...others]: readonly string[], file: ConfigFile | undefined): readonly RouteConfig[] {
-  if (others.length > 0) throw badOption(`${file?.name}: "routes"`, "given where there are several clusters", "none");
+/** A file with several clusters has routes. */
+function catchAll([cluster]: readonly string[]): readonly RouteConfig[] {
   return [
     {
       name: cluster,
@@ -116,10 +119,12 @@ function readCluster(origin: (name: OptionName) => Origin, clusterCount: number)
   const read = readTable(CLUSTER_OPTIONS, origin) as ClusterSettings;
   const values = { ...read, nodes: secured(read) };
   checkSticky(values, {
+    cookie: origin("sticky-cookie").source,
     secret: origin("sticky-secret").source,
     header: origin("sticky-header").source,
     sameSite: origin("sticky-same-site").source,
   });
+  checkCluster(values, origin);
   for (const [name, readers] of POLICIES_OF) {
     const given = origin(name);
     if (!isIdle(values.policy, readers, given, name)) continue;
@@ -167,20 +172,26 @@ export function originOf(name: OptionName, { options = {}, env = {}, file }: Con
     // What `--no-nodes` comes to.
     if (typeof value === "boolean" && spec.kind !== "switch") throw badOption(source, "given with a value", texts[0]);
     if (texts.length > 1 && spec.isRepeatable === undefined) throw badOption(source, "given once", texts.join(" "));
-    return { texts, source, place: `--${name}`, isOwn: false };
+    return { texts, source, place: `--${name}`, isOwn: false, isDefault: false };
   }
   const variable = environmentName(name);
   const fromEnv = env[variable];
   if (fromEnv !== undefined) {
     const isListOfTexts = spec.isRepeatable === true && spec.kind === "text";
     const texts = isListOfTexts ? fromEnv.split(spec.separator ?? ",") : [fromEnv];
-    return { texts, source: `environment variable ${variable}`, place: variable, isOwn: false };
+    return { texts, source: `environment variable ${variable}`, place: variable, isOwn: false, isDefault: false };
   }
   const own = file?.clusters.get(cluster)?.get(name);
-  if (own !== undefined) return { ...own, isOwn: true };
+  if (own !== undefined) return { ...own, isOwn: true, isDefault: false };
   const shared = file?.options.get(name);
-  if (shared !== undefined) return { ...shared, isOwn: false };
-  return { texts: [spec.default], source: `default of option "${name}"`, place: "default", isOwn: false };
+  if (shared !== undefined) return { ...shared, isOwn: false, isDefault: false };
+  return {
+    texts: [spec.default],
+    source: `default of option "${name}"`,
+    place: "default",
+    isOwn: false,
+    isDefault: true,
+  };
 }
 
 /** The listeners of one option. */
@@ -195,7 +206,7 @@ interface GivenListeners {
 function readListeners(all: readonly GivenListeners[]): readonly ListenerConfig[] {
   const [plain, ...others] = all;
   // With one of the others alone nothing else is opened: the default port would let clients round proxy and TLS.
-  const isAlone = others.some(({ addresses }) => addresses.length > 0) && plain.given.place === "default";
+  const isAlone = others.some(({ addresses }) => addresses.length > 0) && plain.given.isDefault;
   const listeners: ListenerConfig[] = [];
   const seen = new Set<string>();
   for (const { given, addresses, isProxied = false, security } of isAlone ? others : all) {

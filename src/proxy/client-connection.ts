@@ -22,7 +22,7 @@ import { Tunnel, type TunnelOwner } from "./tunnel.js";
 export interface ClientHost {
   readonly context: ProxyContext;
   readonly direct: Direct;
-  /** Any destination, for a connection that has no request yet. */
+  /** Any destination that exists now, for a connection that has no request yet and for requests without a route. */
   readonly anyDestination: Destination;
   /** One parser for all connections: it holds nothing between two reads. */
   readonly requestHead: RequestHead;
@@ -323,6 +323,10 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
 
   direct(head: RequestHead, buffer: Buffer): Destination | undefined {
     return this.#host.direct(head, buffer);
+  }
+
+  get anyDestination(): Destination {
+    return this.#host.anyDestination;
   }
 
   pauseReading(): void {

@@ -15,6 +15,8 @@ export interface ExchangeClient extends RelayClient {
   readonly accessLog: AccessLog | undefined;
   /** Where the request goes; undefined where no route matches it. */
   direct(head: RequestHead, buffer: Buffer): Destination | undefined;
+  /** Any that exists now, for a request that has none. */
+  readonly anyDestination: Destination;
   pauseReading(): void;
   resumeReading(): void;
   /** The exchange is over and the response complete. */

@@ -119,10 +119,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const client = this.#client;
     const headEnd = head.end;
     const destination = client.direct(head, buffer);
-    if (destination !== undefined) {
-      this.#destination = destination;
-      this.#context = destination.context;
-    }
+    this.#destination = destination ?? client.anyDestination;
+    this.#context = this.#destination.context;
     const { config, counters, retryBudget } = this.#context;
     counters.requests++;
     this.phase = Phase.CONNECTING;

@@ -114,9 +114,11 @@ export class Front implements ClientHost {
 
   admitClient(address: string): boolean {
     const { config, counters } = this.context;
-    if (config.connectionsPerClientMax === 0 || address === "") return true;
+    if (address === "") return true;
+    const { connectionsPerClientMax } = config;
+    // Counted without a limit as well: a reload may set one.
     const count = this.#perClient.get(address) ?? 0;
-    if (count >= config.connectionsPerClientMax) {
+    if (connectionsPerClientMax > 0 && count >= connectionsPerClientMax) {
       counters.connectionsRefusedByClientLimit++;
       return false;
     }

@@ -20,14 +20,19 @@ const startCloser = (t: TestContext) =>
 /** A ring that notes what it is told of its nodes. */
 function telling() {
   const loads: number[] = [];
-  const outcomes: { readonly node: string; readonly outcome: number; readonly status: number }[] = [];
+  const outcomes: {
+    readonly node: string;
+    readonly outcome: number;
+    readonly waitedMs: number;
+    readonly status: number;
+  }[] = [];
   const ring = ringHash();
   const policy: Policy = {
     isKeyed: true,
     update: (nodes) => ring.update(nodes),
     pick: (exchange, eligible) => ring.pick(exchange, eligible),
     noteLoad: ({ inFlight }) => void loads.push(inFlight),
-    observe: ({ id }, outcome, _, status = 0) => void outcomes.push({ node: id, outcome, status }),
+    observe: ({ id }, outcome, waitedMs, status = 0) => void outcomes.push({ node: id, outcome, waitedMs, status }),
   };
   return { policy, loads, outcomes };
 }
@@ -110,6 +115,18 @@ describe("the books of a dispatcher", () => {
       }),
       [[0, Outcome.NONE, 0]],
       "a body that breaks says nothing of the node",
+    );
+    const early = telling();
+    const { dispatcher: impatient } = openDispatcher(t, [good], { policy: early.policy });
+    const leaving = new AbortController();
+    const left = request(`${ORIGIN}/f`, { dispatcher: impatient, signal: leaving.signal });
+    leaving.abort();
+    await assert.rejects(left);
+    await impatient.close();
+    assert.deepEqual(
+      early.outcomes.map(({ outcome, waitedMs }) => [outcome, waitedMs]),
+      [[Outcome.NONE, 0]],
+      "nobody has waited for a node that was not asked",
     );
     // A failed dial is no outcome: the dead-host set says it.
     const dead = { port: 1 };

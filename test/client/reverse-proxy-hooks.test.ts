@@ -85,7 +85,9 @@ describe("O7: a rewrite hook of the reverse proxy", () => {
     const paths = Array.from({ length: 6 }, (_, number) => `/rewritten${number + 1}`);
     for (const path of paths) assert.equal((await client.ask(get("/same"))).json().target, path);
     assert.equal(calls, 6);
-    const asked = bad.flatMap(({ connections }) => connections.map(({ text }) => text.split(" ")[1]));
+    // A node that keeps closing is also asked whether it answers at all, by OPTIONS *.
+    const texts = bad.flatMap(({ connections }) => connections.map(({ text }) => text));
+    const asked = texts.filter((text) => text.startsWith("GET ")).map((text) => text.split(" ")[1]);
     assert.ok(asked.length > 0 && asked.every((path) => paths.includes(path)));
   });
 

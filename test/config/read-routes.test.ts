@@ -42,7 +42,7 @@ describe("routes of a config file", () => {
     ],
     [
       ["{ header: { host: x }, cluster: api }"],
-      `fnlb.yaml:3:17: "header" of route 1 must be another field, got "host": it has a key of its own`,
+      `fnlb.yaml:3:15: "header" of route 1 must be another field, got "host": it has a key of its own`,
     ],
     [
       ["{ cluster: api, strip-prefix: true }"],

@@ -49,3 +49,21 @@ export function configOf({ clusters, routes, process = {} }: ClustersUnderTest):
     routes: routed.map((route, index) => routeTo(route.cluster, { name: `route-${index + 1}`, ...route })),
   };
 }
+
+/** A config with these clusters, each of which gets what is below a path of its name, unless there are other routes. */
+export function configWith(
+  clusters: Readonly<Record<string, ClusterUnderTest>>,
+  settings: Partial<Omit<Config, "clusters">> = {},
+): Config {
+  return {
+    ...DEFAULTS,
+    routes: Object.keys(clusters).map((name) => routeTo(name, { path: `/${name}` })),
+    ...settings,
+    clusters: Object.entries(clusters).map(([name, { nodes, ...choice }]) => ({
+      ...DEFAULTS,
+      ...choice,
+      name,
+      nodes: nodes.map((node) => (typeof node === "number" ? localNode(node) : node)),
+    })),
+  };
+}
