@@ -1,17 +1,17 @@
 // One of three nodes is killed, frozen or slow while the load goes on: `npm run build && node bench/faults.js [PEERS]`.
-// Throughput and latency before, during and after, for proxies as they come: nobody is tuned.
+// Throughput and latency before, during and after, for fnlb as it comes and for its peers both as they come and tuned.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile } from "./compile.js";
 import { measure } from "./measure.js";
-import { PEERS } from "./peers.js";
+import { PEERS, TUNED_PEERS } from "./peers.js";
 import { endAll, LOAD_CPU, start } from "./processes.js";
 
-const PEER_NAMES = (process.argv[2] ?? "fnlb,nginx,haproxy").split(",");
+const PEER_NAMES = (process.argv[2] ?? "fnlb,nginx,nginx-tuned,haproxy,haproxy-tuned").split(",");
 const LOAD = { kind: "1024", connections: 64, warmupMs: 300 };
 const PHASE_MS = 2000;
-/** Long enough for every proxy here to notice, at its defaults. */
+/** Long enough for every proxy here to notice. */
 const FAULT_MS = 5000;
 /** Fifty milliseconds are forty-five of sleep: a node at a tenth of its speed. */
 const SLOW = { sleepMs: 45, workMs: 5 };
@@ -68,7 +68,7 @@ function row(name, { rate, p99Ms, errors, stuck }) {
 }
 
 async function main() {
-  for (const peer of PEERS.filter(({ name }) => PEER_NAMES.includes(name))) {
+  for (const peer of [...PEERS, ...TUNED_PEERS].filter(({ name }) => PEER_NAMES.includes(name))) {
     if (peer.version() === undefined) {
       console.log(`${peer.name}: SKIPPED, it is not installed`);
       continue;

@@ -129,6 +129,7 @@ const lines = forwardedLines({
   isTrusted: false,
   address: "10.0.0.7",
   port: 8081,
+  isEncrypted: false,
   viaName: "fnlb-00000000",
 });
 const out = Buffer.alloc(65_536);

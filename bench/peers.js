@@ -89,7 +89,26 @@ const nodeProxy = (file) => (nodes) =>
     match: (output) => /^listening (\d+)$/m.exec(output)?.[1],
   });
 
-async function nginx(nodes, folder) {
+/** What the manuals offer against bad nodes, as far as it goes with consistent hashing. */
+const TUNED_NGINX = {
+  server: "max_fails=1 fail_timeout=5s",
+  location: `proxy_connect_timeout 1s; proxy_read_timeout 2s; proxy_send_timeout 2s;
+      proxy_next_upstream error timeout http_502 http_504; proxy_next_upstream_tries 3;`,
+};
+const TUNED_HAPROXY = {
+  defaults: `  option redispatch 1
+  retries 3
+  retry-on conn-failure empty-response response-timeout
+  timeout connect 1s
+  timeout server 2s`,
+  backend: `  hash-balance-factor 150
+  option httpchk
+  http-check send meth GET uri /16 ver HTTP/1.1 hdr Host check
+  timeout check 500ms
+  default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions`,
+};
+
+const nginx = (tuning) => async (nodes, folder) => {
   const port = await freePort();
   const file = join(folder, "nginx.conf");
   writeFileSync(
@@ -99,22 +118,23 @@ events { worker_connections 4096; use epoll; }
 http {
   access_log off; keepalive_requests 100000000; tcp_nodelay on;
   client_body_temp_path ${folder}; proxy_temp_path ${folder}; fastcgi_temp_path ${folder}; uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
-  upstream nodes { hash $uri consistent; ${nodes.map((node) => `server 127.0.0.1:${node};`).join(" ")} keepalive 128; keepalive_requests 100000000; }
+  upstream nodes { hash $uri consistent; ${nodes.map((node) => `server 127.0.0.1:${node} ${tuning.server};`).join(" ")} keepalive 128; keepalive_requests 100000000; }
   server {
     listen 127.0.0.1:${port} backlog=4096;
     location / {
       proxy_pass http://nodes; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;
       proxy_buffers 16 16k; proxy_buffer_size 16k; proxy_max_temp_file_size 0;
+      ${tuning.location}
     }
   }
 }
 `,
   );
   return launchAt(port, "nginx", ["-c", file, "-p", folder, "-e", "stderr"]);
-}
+};
 
-async function haproxy(nodes, folder) {
+const haproxy = (tuning) => async (nodes, folder) => {
   const port = await freePort();
   const file = join(folder, "haproxy.cfg");
   writeFileSync(
@@ -129,17 +149,23 @@ defaults
   timeout connect 2s
   timeout client 60s
   timeout server 60s
+${tuning.defaults}
 frontend clients
   bind 127.0.0.1:${port}
   default_backend nodes
 backend nodes
   balance uri
   hash-type consistent
+${tuning.backend}
 ${nodes.map((node, index) => `  server n${index} 127.0.0.1:${node}`).join("\n")}
 `,
   );
   return launchAt(port, "haproxy", ["-db", "-f", file]);
-}
+};
+
+const UNTUNED = { server: "", location: "", defaults: "", backend: "" };
+const nginxVersion = () => version("nginx", ["-v"], /nginx\/(\S+)/);
+const haproxyVersion = () => version("haproxy", ["-v"], /version (\S+)/);
 
 /** In the order of the report. `kind` says what it is compared as. */
 export const PEERS = [
@@ -150,8 +176,8 @@ export const PEERS = [
     start: fnlb({ FNLB_SOCKETS: "plain" }),
     version: () => "this commit, FNLB_SOCKETS=plain",
   },
-  { name: "nginx", kind: "native", start: nginx, version: () => version("nginx", ["-v"], /nginx\/(\S+)/) },
-  { name: "haproxy", kind: "native", start: haproxy, version: () => version("haproxy", ["-v"], /version (\S+)/) },
+  { name: "nginx", kind: "native", start: nginx(UNTUNED), version: nginxVersion },
+  { name: "haproxy", kind: "native", start: haproxy(UNTUNED), version: haproxyVersion },
   {
     name: "http-proxy-3",
     kind: "node",
@@ -164,6 +190,12 @@ export const PEERS = [
     start: nodeProxy("fastify.js"),
     version: () => packageVersion("@fastify/http-proxy"),
   },
+];
+
+/** Those of them that can be told more about bad nodes, and have been. */
+export const TUNED_PEERS = [
+  { name: "nginx-tuned", kind: "native", start: nginx(TUNED_NGINX), version: nginxVersion },
+  { name: "haproxy-tuned", kind: "native", start: haproxy(TUNED_HAPROXY), version: haproxyVersion },
 ];
 
 function packageVersion(name) {

@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { httpDate } from "./assembly/http-date.js";
+import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
 import { proveConfig } from "./assembly/prove-config.js";
 import { routingOf } from "./assembly/routing.js";
 import { RunningCluster } from "./assembly/running-cluster.js";
 import { trustOf } from "./assembly/trust.js";
-import type { ClusterConfig, Config, ListenerConfig } from "./config/config.js";
-import { listenName } from "./config/listen-address.js";
+import type { ClusterConfig, Config, NodeConfig } from "./config/config.js";
 import { type Clock, sleep } from "./core/clock.js";
 import { Counters } from "./core/counters.js";
 import type { Log } from "./core/log.js";
@@ -18,8 +18,9 @@ import { Front } from "./proxy/front.js";
 import { type Resolve, systemResolve } from "./system/address-book.js";
 import { systemClock } from "./system/clock.js";
 import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
+import { type AdoptedKeys, Keyring } from "./system/keyring.js";
 import { LineFile } from "./system/line-file.js";
-import { type BoundListener, openSockets, type Sockets } from "./system/sockets.js";
+import { openSockets, type Sockets } from "./system/sockets.js";
 
 export interface BalancerDependencies {
   /** Where events go. */
@@ -63,6 +64,8 @@ export interface BalancerSnapshot {
   /** How it talks to the system: "fast" (handles) or "plain" (public API); "closed" before `listen`. */
   readonly sockets: "fast" | "plain" | "closed";
   readonly connections: number;
+  /** Client connections that are still in their TLS handshake. */
+  readonly handshakes: number;
   readonly exchanges: number;
   readonly tunnels: number;
   /** Requests that wait for a place in a cluster. */
@@ -90,6 +93,8 @@ export interface Balancer {
   close(): Promise<void>;
   /** Reopens the access log after a rotation. */
   reopenLogs(): void;
+  /** Reads certificates and keys again, now instead of within ten seconds. New ones that are bad are logged and left. */
+  reloadCertificates(): Promise<void>;
   snapshot(): BalancerSnapshot;
 }
 
@@ -105,17 +110,12 @@ interface OpenAccessLog {
   readonly file: LineFile;
 }
 
-/** A listener, and what is known of the connections that it accepts, which a reload may change. */
-interface OpenListener {
-  readonly bound: BoundListener;
-  config: ListenerConfig;
-}
-
 /** What there is once the balancer listens. */
 interface Running {
   readonly sockets: Sockets;
   readonly context: { -readonly [Field in keyof ProxyContext]: ProxyContext[Field] };
   readonly front: Front;
+  readonly listeners: Listeners;
   clusters: ReadonlyMap<string, RunningCluster>;
 }
 
@@ -128,10 +128,9 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
   const stopping = new AbortController();
   const loops = new Set<Promise<unknown>>();
-  /** By `listenName`, or by their number where the port is free to choose. */
-  const listeners = new Map<string, OpenListener>();
   /** Gone from the config, but not done yet. */
   const retired = new Set<RunningCluster>();
+  const keyring = new Keyring({ clock, log, counters });
   let accessLog: OpenAccessLog | undefined;
   let running: Running | undefined;
   let isListening = false;
@@ -161,6 +160,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       preference: dependencies.sockets ?? process.env.FNLB_SOCKETS,
       onFallback: (reason) => log.warn({ event: "fast_sockets_off", reason }),
     });
+    const keys = await adoptKeys(config);
+    keys.commit();
     accessLog = openAccessLog(config);
     const context: Running["context"] = {
       // A copy that `reload` writes to: whoever has the object sees the new values.
@@ -182,12 +183,21 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     const front = new Front(context, routingOf(config.routes, clusters));
     await Promise.all([...clusters.values()].map((cluster) => cluster.open()));
     keep(tick());
+    keep(keyring.run(stopping.signal));
     await Promise.all([...clusters.values()].map((cluster) => cluster.run()));
-    return { sockets, context, front, clusters };
+    const listeners = new Listeners({ sockets, front, keyring, log, failIfEnding });
+    return { sockets, context, front, listeners, clusters };
+  }
+
+  /** Reads the certificates that a config needs; see `Keyring.adopt`. */
+  function adoptKeys({ listeners, clusters }: Config): Promise<AdoptedKeys> {
+    const nodes = clusters.flatMap((cluster) => cluster.nodes);
+    return keyring.adopt(listeners, nodes);
   }
 
   function makeCluster(context: ProxyContext, cluster: ClusterConfig): RunningCluster {
-    return new RunningCluster({ context, random, resolve, stopping: stopping.signal, keep }, cluster);
+    const securityOf = (node: NodeConfig) => keyring.securityOf(node);
+    return new RunningCluster({ context, random, resolve, securityOf, stopping: stopping.signal, keep }, cluster);
   }
 
   function openAccessLog({ accessLog: path }: Config): OpenAccessLog | undefined {
@@ -203,35 +213,6 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     }
   }
 
-  /** Opens those of `wanted` that are not open yet; when one fails, those opened here are closed again. */
-  async function openListeners(
-    { sockets, front }: Running,
-    wanted: readonly ListenerConfig[],
-  ): Promise<Map<string, OpenListener>> {
-    const opened = new Map<string, OpenListener>();
-    try {
-      for (const [index, config] of wanted.entries()) {
-        const name = keyOf(config, index);
-        if (listeners.has(name)) continue;
-        failIfEnding();
-        const current = () => listeners.get(name)?.config ?? config;
-        const bound = await sockets.listen(config.address, (stream) => front.accept(stream, current()));
-        opened.set(name, { bound, config });
-        failIfEnding();
-      }
-    } catch (error) {
-      for (const { bound } of opened.values()) bound.close();
-      throw error;
-    }
-    return opened;
-  }
-
-  function addListener(name: string, listener: OpenListener, { sockets }: Running): void {
-    listeners.set(name, listener);
-    const { bound } = listener;
-    log.info({ event: "listening", address: bound.address, sockets: sockets.mode }, `listening to ${bound.address}`);
-  }
-
   /** What runs; throws where a new config comes too early or too late. */
   function whileRunning(): Running {
     if (running !== undefined && isListening && draining === undefined && !stopping.signal.aborted) return running;
@@ -241,17 +222,20 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   async function reloadNow(next: Config): Promise<void> {
     const { context, clusters: before } = whileRunning();
     proveConfig(next, { clock, random });
+    const keys = await adoptKeys(next);
     const oldLog = accessLog;
-    const nextLog = next.accessLog === config.accessLog ? oldLog : openAccessLog(next);
-    const changes = { isTrusted: trustOf(next.trustedProxies), accessLog: nextLog?.log };
-    const nextContext = { ...context, ...changes, config: next };
-    const clusters = new Map(
-      next.clusters.map((cluster) => [cluster.name, before.get(cluster.name) ?? makeCluster(nextContext, cluster)]),
-    );
-    const added = [...clusters.values()].filter(({ name }) => !before.has(name));
-    let opened = new Map<string, OpenListener>();
+    let nextLog: OpenAccessLog | undefined;
+    let opened: OpenedListeners | undefined;
+    let added: readonly RunningCluster[] = [];
     try {
       // All that takes time or may fail comes first.
+      nextLog = next.accessLog === config.accessLog ? oldLog : openAccessLog(next);
+      const changes = { isTrusted: trustOf(next.trustedProxies), accessLog: nextLog?.log };
+      const nextContext = { ...context, ...changes, config: next };
+      const clusters = new Map(
+        next.clusters.map((cluster) => [cluster.name, before.get(cluster.name) ?? makeCluster(nextContext, cluster)]),
+      );
+      added = [...clusters.values()].filter(({ name }) => !before.has(name));
       await Promise.all([
         ...next.clusters.map((cluster) => before.get(cluster.name)?.stage(next, cluster)),
         ...added.map(async (cluster) => {
@@ -259,17 +243,19 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
           await cluster.run();
         }),
       ]);
-      opened = await openListeners(whileRunning(), next.listeners);
+      opened = await whileRunning().listeners.open(next);
       whileRunning();
+      accessLog = nextLog;
+      adopt(next, changes, clusters, opened);
     } catch (error) {
-      for (const { bound } of opened.values()) bound.close();
+      opened?.discard();
       for (const cluster of before.values()) cluster.unstage();
       await Promise.all(added.map((cluster) => cluster.destroy()));
       if (nextLog !== oldLog) await nextLog?.file.close();
+      keys.discard();
       throw error;
     }
-    accessLog = nextLog;
-    adopt(next, changes, clusters, opened);
+    keys.commit();
     if (nextLog === oldLog) return;
     oldLog?.log.flush();
     await oldLog?.file.close();
@@ -280,7 +266,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     next: Config,
     changes: Pick<ProxyContext, "isTrusted" | "accessLog">,
     clusters: ReadonlyMap<string, RunningCluster>,
-    opened: ReadonlyMap<string, OpenListener>,
+    opened: OpenedListeners,
   ): void {
     const current = whileRunning();
     const { context, front, clusters: before } = current;
@@ -294,18 +280,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     for (const cluster of retired) cluster.useAccessLog(changes.accessLog);
     front.reroute(routingOf(next.routes, clusters));
     current.clusters = clusters;
-    for (const [name, listener] of opened) addListener(name, listener, current);
-    const wanted = new Map(next.listeners.map((listener, index) => [keyOf(listener, index), listener]));
-    for (const [name, listener] of listeners) {
-      const settings = wanted.get(name);
-      if (settings !== undefined) {
-        listener.config = settings;
-        continue;
-      }
-      listeners.delete(name);
-      listener.bound.close();
-      log.info({ event: "listener_closed", address: listener.bound.address });
-    }
+    opened.commit();
     config = next;
     log.info({ event: "reloaded", clusters: [...clusters.keys()] });
   }
@@ -320,11 +295,11 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       await close();
       return { cut: 0 };
     }
-    const { front } = running;
+    const { front, listeners } = running;
     log.info({ event: "draining", connections: front.connections });
     front.isDraining = true;
     if (config.drainDelayMs > 0) await sleep(clock, config.drainDelayMs, stopping.signal);
-    closeListeners();
+    listeners.close();
     front.closeIdle();
     const timeout = new AbortController();
     await Promise.race([
@@ -338,14 +313,9 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     return { cut };
   }
 
-  function closeListeners(): void {
-    for (const { bound } of listeners.values()) bound.close();
-    listeners.clear();
-  }
-
   async function closeNow(): Promise<void> {
     stopping.abort();
-    closeListeners();
+    running?.listeners.close();
     if (running !== undefined) {
       const { front, clusters } = running;
       front.cutAll();
@@ -377,18 +347,18 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       );
       running = await start();
       try {
-        const opened = await openListeners(running, config.listeners);
-        for (const [name, listener] of opened) addListener(name, listener, running);
+        const opened = await running.listeners.open(config);
+        opened.commit();
         failIfEnding();
         isListening = true;
       } catch (error) {
         await close();
         // What was opened while `close` was already under way is not known to it.
-        closeListeners();
+        running.listeners.close();
         await accessLog?.file.close();
         throw error;
       }
-      return [...listeners.values()].map(({ bound }) => bound.address);
+      return running.listeners.addresses;
     },
     reload(next) {
       // One after the other: each is all or nothing.
@@ -410,11 +380,13 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         log.error({ event: "access_log_reopen_failed", code: (error as NodeJS.ErrnoException).code });
       }
     },
+    reloadCertificates: () => keyring.reload(),
     snapshot() {
       const clusters = running === undefined ? [] : [...running.clusters.values()];
       return {
         sockets: running?.sockets.mode ?? "closed",
         connections: running?.front.connections ?? 0,
+        handshakes: running?.front.handshakes ?? 0,
         exchanges: running?.front.exchanges ?? 0,
         tunnels: running?.front.tunnels ?? 0,
         queued: clusters.reduce((sum, { roundTripper }) => sum + roundTripper.queued, 0),
@@ -443,10 +415,4 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
 
 function complete(config: Config): Config {
   return config.connectionsMax > 0 ? config : { ...config, connectionsMax: connectionsWithin(descriptorLimit()) };
-}
-
-/** Two listeners with free ports are two, wherever else they are alike. */
-function keyOf({ address }: ListenerConfig, index: number): string {
-  const name = listenName(address);
-  return address.kind === "tcp" && address.port === 0 ? `${name} ${index}` : name;
 }

@@ -41,9 +41,8 @@ export function requestEditsOf(
 export function responseEditsOf({
   responseHeaders,
   loadHeader,
-}: Pick<ClusterSettings, "responseHeaders" | "loadHeader">): HeaderEdits | undefined {
-  return compileHeaderRules(responseHeaders, {
-    message: "response",
-    reserved: loadHeader === "" ? [] : [loadHeader],
-  });
+  stickyHeader,
+}: Pick<ClusterSettings, "responseHeaders" | "loadHeader" | "stickyHeader">): HeaderEdits | undefined {
+  const reserved = [loadHeader, stickyHeader.toLowerCase()].filter((name) => name !== "");
+  return compileHeaderRules(responseHeaders, { message: "response", reserved });
 }

@@ -46,18 +46,17 @@ function proofsOf(config: Config, cluster: ClusterConfig, chance: Chance): reado
   return [
     ["request-header", () => requestEditsOf(config, cluster)],
     ["response-header", () => responseEditsOf(cluster)],
-    ["load-header", () => proveField("load-header", loadHeader)],
-    ["sticky-header", () => proveField("sticky-header", stickyHeader)],
+    ["load-header", () => proveLoadHeader(loadHeader, stickyHeader)],
+    ["sticky-header", () => affinityOf(cluster, chance.clock)],
     [undefined, () => policyOf(cluster, chance)],
-    [undefined, () => affinityOf(cluster, chance.clock)],
     [undefined, () => outlierOf(cluster, chance)],
     [undefined, () => breakerOf(cluster, chance)],
     [undefined, () => checkOf(cluster, { clock: chance.clock, dial: () => () => {}, targetsOf: () => [] })],
   ];
 }
 
-/** A field that a node or a client may send without changing what a message is. */
-function proveField(option: ClusterOptionName, name: string): void {
-  if (name === "" || (isEndToEnd(name) && name.toLowerCase() !== "host")) return;
-  throw new FnlbError("ERR_OPTION", `option "${option}" must be a field of its own, got ${JSON.stringify(name)}`);
+/** A field that a node may send without changing what a message is, and that nobody else writes. */
+function proveLoadHeader(name: string, stickyHeader: string): void {
+  if (name === "" || (isEndToEnd(name) && name !== stickyHeader.toLowerCase())) return;
+  throw new FnlbError("ERR_OPTION", `option "load-header" must be a field of its own, got ${JSON.stringify(name)}`);
 }

@@ -11,6 +11,7 @@ import type { OutlierDetector } from "../core/outlier.js";
 import type { Policy } from "../core/policies/policy.js";
 import { Rebalancer } from "../core/rebalancer.js";
 import { RetryBudget } from "../core/retry.js";
+import type { DialSecurity } from "../core/stream.js";
 import { type Ping, tcpPing } from "../health/ping.js";
 import { runPingLoop } from "../health/ping-loop.js";
 import { askOptions, runSilenceWatch } from "../health/silence-watch.js";
@@ -30,6 +31,8 @@ export interface RunningClusterDependencies {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly resolve: Resolve;
+  /** How a node is dialled that is spoken to in TLS. */
+  readonly securityOf: (node: NodeConfig) => DialSecurity | undefined;
   /** Ends every loop. */
   readonly stopping: AbortSignal;
   /** Keeps a loop until it has ended, so that whoever closes can wait for it. */
@@ -129,6 +132,9 @@ export class RunningCluster {
   readonly #poolEvents: NodePoolEvents;
   readonly #ping: Ping;
   readonly #checks: Checks;
+  /** How each node is spoken to in TLS. */
+  readonly #tlsTexts = new WeakMap<Node, string | undefined>();
+  readonly #securities = new WeakMap<Node, DialSecurity>();
   /** Shared by a cluster and the one that takes its place when the policy changes. */
   readonly #total = { inFlight: 0 };
   #policy: Policy;
@@ -145,8 +151,9 @@ export class RunningCluster {
     this.#dependencies = dependencies;
     this.#signal = AbortSignal.any([this.#stop.signal, stopping]);
     const config: Settings = { ...context.config, ...settings };
-    this.#nodes = settings.nodes.map((node, index) => newNode(node, index, config));
-    this.#addressBook = new AddressBook(this.#nodes, clock, log, resolve, config);
+    this.#nodes = settings.nodes.map((node, index) => this.#makeNode(node, index, config));
+    const securityOf = (node: Node) => this.#securities.get(node);
+    this.#addressBook = new AddressBook({ clock, log, resolve, securityOf }, config, this.#nodes);
     const { targetsOf, doubt } = this.#addressBook;
     this.#policy = this.#makePolicy(config);
     this.#loadWait = this.#makeLoadWait(config);
@@ -194,7 +201,10 @@ export class RunningCluster {
       random: dependencies.random,
       signal: this.#signal,
       keep: dependencies.keep,
-      onChange: () => this.#outlier?.noteHealth(),
+      onChange: () => {
+        this.#outlier?.noteHealth();
+        this.roundTripper.onRoom();
+      },
     });
   }
 
@@ -333,19 +343,31 @@ export class RunningCluster {
 
   /** The nodes that a config names; new ones have a place and a pool, but get nothing yet. */
   #stageNodes(config: Settings): readonly Node[] {
-    const known = new Map(this.#nodes.map((node) => [node.id, node]));
+    // One that is spoken to in another way is another node.
+    const known = new Map(this.#nodes.map((node) => [`${node.id} ${this.#tlsTexts.get(node)}`, node]));
     // The index of a node that leaves, or still finishes something, is not given to another.
     const taken = new Set([...this.#nodes, ...[...this.#retired].map(({ node }) => node)].map(({ index }) => index));
     let free = 0;
     return config.nodes.map((named) => {
-      const stays = known.get(named.id);
+      const stays = known.get(`${named.id} ${JSON.stringify(named.tls)}`);
       if (stays !== undefined) return stays;
       while (taken.has(free)) free++;
       taken.add(free);
-      const added = newNode(named, free, config);
+      const added = this.#makeNode(named, free, config);
       this.#pools[free] = new NodePool(added, this.#context, this.#poolEvents);
       return added;
     });
+  }
+
+  #makeNode(config: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
+    const { id, address, weight, tls } = config;
+    const node = createNode(id, index, address, weight);
+    // Where checks are on, a node gets nothing before its first passed one.
+    if (checkPath !== "") node.check = "unknown";
+    this.#tlsTexts.set(node, JSON.stringify(tls));
+    const security = this.#dependencies.securityOf(config);
+    if (security !== undefined) this.#securities.set(node, security);
+    return node;
   }
 
   #adoptNodes({ nodes, added }: Staged): void {
@@ -459,6 +481,7 @@ export class RunningCluster {
         log.info({ event: "node_returned", ...this.#naming(node) });
         this.#context.cluster.noteReturn(node);
       },
+      onSpared: () => counters.ejectionsSpared++,
       onPanic: (isPanic) => log.warn({ event: isPanic ? "panic_began" : "panic_ended", cluster: this.name }),
     });
   }
@@ -531,13 +554,6 @@ export class RunningCluster {
   #naming(node: Node): { readonly cluster: string; readonly node: string } {
     return { cluster: this.name, node: node.id };
   }
-}
-
-/** Where checks are on, a node gets nothing before its first passed one. */
-function newNode({ id, address, weight }: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
-  const node = createNode(id, index, address, weight);
-  if (checkPath !== "") node.check = "unknown";
-  return node;
 }
 
 /** A tenth of what can be saved up is there from the start: a balancer that has just started may still repeat. */

@@ -1,11 +1,25 @@
+import { Counters } from "../core/counters.js";
+import type { Log } from "../core/log.js";
+import { systemClock } from "../system/clock.js";
+import { Keyring } from "../system/keyring.js";
 import { EXIT } from "./exit.js";
 import { type ConfigOrigin, loadConfig } from "./load-config.js";
 import { printConfig } from "./print-config.js";
 
-/** Validates a config as `serve` would; a bad one is an `ERR_OPTION`. Prints it where that is wished. */
-export function check(origin: ConfigOrigin, { prints }: { readonly prints: boolean }): number {
+const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+/**
+ * Validates a config as `serve` would, with the certificates that it names; a bad one is an `ERR_OPTION`. Prints it
+ * where that is wished.
+ */
+export async function check(origin: ConfigOrigin, { prints }: { readonly prints: boolean }): Promise<number> {
   const { config, sources } = loadConfig(origin);
-  const { clusters, routes } = config;
+  const { clusters, routes, listeners } = config;
+  const keyring = new Keyring({ clock: systemClock, log: SILENT, counters: new Counters() });
+  await keyring.adopt(
+    listeners,
+    clusters.flatMap(({ nodes }) => nodes),
+  );
   if (prints) process.stdout.write(printConfig(sources));
   else {
     const counts = `${counted(clusters.length, "cluster")}, ${counted(routes.length, "route")}`;

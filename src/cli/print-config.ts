@@ -18,11 +18,13 @@ export function printConfig(sources: ConfigSources): string {
   return `${lines.join("\n")}\n`;
 }
 
+const OTHER_LISTENERS: readonly OptionName[] = ["proxy-listen", "tls-listen", "proxy-tls-listen"];
+
 /** Does anybody go by the value that holds for all? */
 function isInForce(name: OptionName, sources: ConfigSources): boolean {
-  // Where there are only listeners for proxies, the default one is not opened.
+  // Where there are only listeners for proxies or TLS, the default one is not opened.
   if (name === "listen" && originOf(name, sources).isDefault) {
-    return originOf("proxy-listen", sources).texts.join("") === "";
+    return OTHER_LISTENERS.every((other) => originOf(other, sources).texts.join("") === "");
   }
   if (!isClusterOption(name)) return true;
   return clusterNames(sources.file).some((cluster) => !originOf(name, sources, cluster).isOwn);

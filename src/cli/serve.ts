@@ -23,6 +23,7 @@ export async function serve(origin: ConfigOrigin, { watches }: { readonly watche
     balancer.reopenLogs();
     logger.reopen();
     log.info({ event: "logs_reopened" });
+    void balancer.reloadCertificates();
     if (origin.path !== "") void listening.then(reload, () => {});
   });
   const end = untilSignal(balancer, () => listening, log);

@@ -5,6 +5,7 @@ import { readUpgradeTokens } from "./forwarding-values.js";
 import { HEADER_RULE_SHAPE, parseHeaderRule } from "./header-rule.js";
 import { readCheckHost, readCheckMinVersion, readCheckPath } from "./http-check.js";
 import { readKeyParts } from "./key-parts.js";
+import { isHostName } from "./listen-address.js";
 import { NODE_SHAPE, readNodes } from "./node-address.js";
 import type { OptionRow } from "./option-row.js";
 import { readRetryOn } from "./retry-on.js";
@@ -27,6 +28,42 @@ export const CLUSTER_OPTIONS = {
     ...list(readNodes),
     default: "127.0.0.1:8080",
     help: `Comma-separated nodes: ${NODE_SHAPE}; the default port is 8080.`,
+  },
+
+  "node-tls-ca": {
+    field: "nodeTlsCaFile",
+    group: "TLS",
+    ...text(),
+    default: "",
+    help: "PEM file with the authorities that may sign the certificates of https nodes; by default the public ones.",
+  },
+  "node-tls-name": {
+    field: "nodeTlsName",
+    group: "TLS",
+    ...text(readNodeTlsName),
+    default: "",
+    help: "Name that https nodes are asked for and that their certificates must be for; by default the host of each.",
+  },
+  "node-tls-cert": {
+    field: "nodeTlsCertFile",
+    group: "TLS",
+    ...text(),
+    default: "",
+    help: "PEM file of a certificate for https nodes that ask for one.",
+  },
+  "node-tls-key": {
+    field: "nodeTlsKeyFile",
+    group: "TLS",
+    ...text(),
+    default: "",
+    help: "PEM file of its key; by default it is in the file of the certificate.",
+  },
+  "node-tls-verify": {
+    field: "nodeTlsVerifies",
+    group: "TLS",
+    ...toggle(),
+    default: "true",
+    help: "Take no https node for itself whose certificate does not prove it.",
   },
 
   key: {
@@ -569,4 +606,10 @@ function readLoadHeader(given: Given): string {
   const name = single(given);
   if (name !== "" && !TOKEN.test(name)) throw badOption(given.source, "the name of a field", name);
   return name.toLowerCase();
+}
+
+function readNodeTlsName(given: Given): string {
+  const name = single(given);
+  if (name !== "" && !isHostName(name)) throw badOption(given.source, "a host name", name);
+  return name;
 }

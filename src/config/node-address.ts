@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { NodeAddress } from "../core/node.js";
 import { isHostName } from "./listen-address.js";
+import type { TlsNodeConfig } from "./tls.js";
 import { badOption, parsePort } from "./units.js";
 import type { Given } from "./value.js";
 
@@ -8,13 +9,16 @@ export interface NodeConfig {
   readonly id: string;
   readonly address: NodeAddress;
   readonly weight: number;
+  /** For an address with TLS. Default: public authorities, the node's own host as its name, no certificate of ours. */
+  readonly tls?: TlsNodeConfig;
 }
 
 /** What a node of the list looks like, for error messages and help. */
 export const NODE_SHAPE =
-  "host, host:port, http://host:port/base, [::1]:8080 or unix:/path, each with an optional =weight";
+  "host, host:port, http://host:port/base, https://host, [::1]:8080 or unix:/path, each with an optional =weight";
 
 const DEFAULT_NODE_PORT = 8080;
+const DEFAULT_TLS_PORT = 443;
 /** Enough to tell a large machine from a small one; the ring has 160 points for each. */
 const WEIGHT_MAX = 1000;
 
@@ -73,8 +77,9 @@ function parseNodeAddress(name: string): NodeAddress | BadNode {
       : { kind: "unix", path, basePath: "" };
   }
   const scheme = /^([a-z][a-z\d+.-]*):\/\//i.exec(name)?.[1].toLowerCase();
-  if (scheme !== undefined && scheme !== "http")
-    return { reason: `whose scheme is not http: ${scheme} is not spoken to nodes` };
+  if (scheme !== undefined && scheme !== "http" && scheme !== "https")
+    return { reason: `whose scheme is neither http nor https: ${scheme} is not spoken to nodes` };
+  const security = scheme === "https" ? { tls: true } : {};
   const rest = scheme === undefined ? name : name.slice(scheme.length + 3);
   const slash = rest.indexOf("/");
   const authority = slash < 0 ? rest : rest.slice(0, slash);
@@ -84,20 +89,21 @@ function parseNodeAddress(name: string): NodeAddress | BadNode {
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/.exec(authority);
   if (match === null) return { reason: `which is not ${NODE_SHAPE}` };
   const [, bracketed, plain, portText] = match;
-  const port = portText === undefined ? DEFAULT_NODE_PORT : parsePort(portText, 1);
+  const port =
+    portText === undefined ? (scheme === "https" ? DEFAULT_TLS_PORT : DEFAULT_NODE_PORT) : parsePort(portText, 1);
   if (port === undefined) return { reason: "whose port is not a number from 1 to 65535" };
   if (bracketed !== undefined) {
     return isIP(bracketed) === 6
-      ? { kind: "tcp", host: bracketed, port, basePath }
+      ? { kind: "tcp", host: bracketed, port, basePath, ...security }
       : { reason: "whose address is not IPv6" };
   }
   if (!isHostName(plain)) return { reason: `which is not ${NODE_SHAPE}` };
-  return { kind: "tcp", host: plain.toLowerCase(), port, basePath };
+  return { kind: "tcp", host: plain.toLowerCase(), port, basePath, ...security };
 }
 
-/** One name for one node, however it was written: `10.0.0.1:8080`, `[::1]:8080/base`, `unix:/run/fn.sock`. */
+/** One name for one node, however it was written: `10.0.0.1:8080`, `https://[::1]:443/base`, `unix:/run/fn.sock`. */
 function nodeId(address: NodeAddress): string {
   if (address.kind === "unix") return `unix:${address.path}${address.basePath}`;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return `${host}:${address.port}${address.basePath}`;
+  return `${address.tls === true ? "https://" : ""}${host}:${address.port}${address.basePath}`;
 }

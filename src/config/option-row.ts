@@ -4,6 +4,7 @@ import type { Given, ValueSpec } from "./value.js";
 export const GROUPS = [
   "Config file",
   "Traffic",
+  "TLS",
   "Routing",
   "Affinity",
   "Timeouts",

@@ -2,7 +2,7 @@ import { readTrustedProxies } from "./forwarding-values.js";
 import { LISTEN_ADDRESS_SHAPE, readListenAddresses } from "./listen-address.js";
 import type { OptionRow } from "./option-row.js";
 import { badOption } from "./units.js";
-import { choice, count, duration, type Given, list, single, size, text, toggle } from "./value.js";
+import { choice, count, duration, type Given, list, listItems, single, size, text, toggle } from "./value.js";
 
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
@@ -26,6 +26,67 @@ export const PROCESS_OPTIONS = {
     help: "Like --listen, for proxies of --trust-proxy that begin each connection with a PROXY protocol header, version 1 or 2; others are cut off.",
   },
 
+  "tls-listen": {
+    field: "tlsListen",
+    group: "TLS",
+    ...text(readListenAddresses),
+    default: "",
+    isRepeatable: true,
+    help: "Like --listen, for clients that speak TLS (1.2 or later).",
+  },
+  "proxy-tls-listen": {
+    field: "proxyTlsListen",
+    group: "TLS",
+    ...text(readListenAddresses),
+    default: "",
+    isRepeatable: true,
+    help: "Like --tls-listen, for proxies of --trust-proxy that pass TLS on and begin each connection with a PROXY protocol header, as --proxy-listen.",
+  },
+  "tls-cert": {
+    field: "tlsCertFiles",
+    group: "TLS",
+    ...list(listItems),
+    default: "",
+    isRepeatable: true,
+    help: "PEM files of certificates for --tls-listen and --proxy-tls-listen, each with its chain; clients choose by name (SNI), and the first is for the others. Read again when they change.",
+  },
+  "tls-key": {
+    field: "tlsKeyFiles",
+    group: "TLS",
+    ...list(listItems),
+    default: "",
+    isRepeatable: true,
+    help: "PEM files of their keys, in the same order; by default each key is in the file of its certificate.",
+  },
+  "tls-min-version": {
+    field: "tlsMinVersion",
+    group: "TLS",
+    ...choice(["1.2", "1.3"]),
+    default: "1.2",
+    help: "Lowest version of TLS that clients may speak.",
+  },
+  "tls-client-auth": {
+    field: "tlsClientAuth",
+    group: "TLS",
+    ...choice(["none", "request", "require"]),
+    default: "none",
+    help: "Certificates of clients: not asked for, asked for and verified if there is one, or required.",
+  },
+  "tls-client-ca": {
+    field: "tlsClientCaFile",
+    group: "TLS",
+    ...text(),
+    default: "",
+    help: "PEM file with the authorities that may sign certificates of clients.",
+  },
+
+  "handshake-timeout": {
+    field: "handshakeTimeoutMs",
+    group: "Timeouts",
+    ...duration({ min: 1, max: DAY_MS }),
+    default: "10s",
+    help: "Time for the TLS handshake of a client, from its connection on.",
+  },
   "head-timeout": {
     field: "headTimeoutMs",
     group: "Timeouts",
@@ -49,6 +110,13 @@ export const PROCESS_OPTIONS = {
     help: "How often the names of nodes are looked up again, off the request path; 0 looks up once and after failed dials.",
   },
 
+  handshakes: {
+    field: "handshakesMax",
+    group: "Limits",
+    ...count({ min: 1, max: 1_000_000 }),
+    default: "1024",
+    help: "TLS handshakes at once for each listener; connections above it are closed. Each takes a place of --connections, too.",
+  },
   connections: {
     field: "connectionsMax",
     group: "Limits",

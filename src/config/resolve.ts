@@ -1,5 +1,6 @@
 import type { PolicyName } from "../core/policies/table.js";
 import { checkCluster } from "./check-cluster.js";
+import { refuseIdleTls } from "./check-tls.js";
 import { CLUSTER_OPTIONS } from "./cluster-options.js";
 import type { ClusterConfig, ClusterSettings, Config, ListenerConfig, ProcessSettings, RouteConfig } from "./config.js";
 import type { ConfigFile } from "./config-file.js";
@@ -9,6 +10,7 @@ import { environmentName, isOption, OPTIONS, type OptionName } from "./options.j
 import { PROCESS_OPTIONS } from "./process-options.js";
 import { readRoutes } from "./read-routes.js";
 import { checkSticky } from "./sticky.js";
+import type { TlsListenerConfig } from "./tls.js";
 import { badOption } from "./units.js";
 import { type Given, single } from "./value.js";
 
@@ -53,15 +55,27 @@ export function resolveConfig(sources: ConfigSources = {}): Config {
     throw badOption(givenNodes.source, "left out where a config file has several clusters", single(givenNodes));
   }
   const origins = (cluster: string) => (name: OptionName) => originOf(name, sources, cluster);
-  const { listen, proxyListen, ...settings } = readTable(PROCESS_OPTIONS, (name) => originOf(name, sources));
+  const { listen, proxyListen, tlsListen, proxyTlsListen, ...settings } = readTable(PROCESS_OPTIONS, (name) =>
+    originOf(name, sources),
+  );
   const clusters = names.map((name): ClusterConfig => ({ name, ...readCluster(origins(name), names.length) }));
   refuseUnread(clusters, sources);
+  const tls = readTls(settings as ProcessSettings, sources);
+  const listeners = readListeners([
+    { given: originOf("listen", sources), addresses: listen as readonly ListenAddress[] },
+    { given: originOf("proxy-listen", sources), addresses: proxyListen as readonly ListenAddress[], isProxied: true },
+    { given: originOf("tls-listen", sources), addresses: tlsListen as readonly ListenAddress[], security: { tls } },
+    {
+      given: originOf("proxy-tls-listen", sources),
+      addresses: proxyTlsListen as readonly ListenAddress[],
+      isProxied: true,
+      security: { tls },
+    },
+  ]);
+  refuseIdleTls(listeners, clusters, (name, cluster) => originOf(name, sources, cluster));
   return deepFreeze({
     ...(settings as ProcessSettings),
-    listeners: readListeners(
-      { given: originOf("listen", sources), addresses: listen as readonly ListenAddress[] },
-      { given: originOf("proxy-listen", sources), addresses: proxyListen as readonly ListenAddress[] },
-    ),
+    listeners,
     clusters,
     routes: file === undefined || file.routes.length === 0 ? catchAll(names) : readRoutes(file.routes, names),
   });
@@ -102,7 +116,8 @@ function readTable<Table extends Readonly<Record<string, OptionRow>>>(
 
 function readCluster(origin: (name: OptionName) => Origin, clusterCount: number): ClusterSettings {
   // Read by the same table that the type is made from.
-  const values = readTable(CLUSTER_OPTIONS, origin) as ClusterSettings;
+  const read = readTable(CLUSTER_OPTIONS, origin) as ClusterSettings;
+  const values = { ...read, nodes: secured(read) };
   checkSticky(values, {
     cookie: origin("sticky-cookie").source,
     secret: origin("sticky-secret").source,
@@ -179,27 +194,69 @@ export function originOf(name: OptionName, { options = {}, env = {}, file }: Con
   };
 }
 
+/** The listeners of one option. */
 interface GivenListeners {
   readonly given: Origin;
   readonly addresses: readonly ListenAddress[];
+  readonly isProxied?: boolean;
+  /** They speak TLS; undefined in it where no certificate was given. */
+  readonly security?: { readonly tls: TlsListenerConfig | undefined };
 }
 
-function readListeners(plain: GivenListeners, proxied: GivenListeners): readonly ListenerConfig[] {
-  const isProxyOnly = proxied.addresses.length > 0 && plain.given.isDefault;
-  const listeners = [
-    // With --proxy-listen alone nothing else is opened: the default port would let clients round the proxy.
-    ...(isProxyOnly ? [] : plain.addresses.map((address) => ({ address, proxyProtocol: false }))),
-    ...proxied.addresses.map((address) => ({ address, proxyProtocol: true })),
-  ];
-  if (listeners.length === 0) throw badOption(plain.given.source, "an address or more", "");
+function readListeners(all: readonly GivenListeners[]): readonly ListenerConfig[] {
+  const [plain, ...others] = all;
+  // With one of the others alone nothing else is opened: the default port would let clients round proxy and TLS.
+  const isAlone = others.some(({ addresses }) => addresses.length > 0) && plain.given.isDefault;
+  const listeners: ListenerConfig[] = [];
   const seen = new Set<string>();
-  for (const { address } of listeners) {
-    const name = listenName(address);
-    if (seen.has(name)) throw badOption(plain.given.source, "free of repeated addresses", name);
-    // Port 0 is another port each time.
-    if (!name.endsWith(":0")) seen.add(name);
+  for (const { given, addresses, isProxied = false, security } of isAlone ? others : all) {
+    if (addresses.length === 0) continue;
+    if (security !== undefined && security.tls === undefined) {
+      throw badOption(given.source, "given with --tls-cert", given.texts.join(" "));
+    }
+    for (const address of addresses) {
+      const name = listenName(address);
+      if (seen.has(name)) throw badOption(given.source, "free of repeated addresses", name);
+      // Port 0 is another port each time.
+      if (!name.endsWith(":0")) seen.add(name);
+      const { tls } = security ?? {};
+      listeners.push({ address, proxyProtocol: isProxied, ...(tls === undefined ? {} : { tls }) });
+    }
   }
+  if (listeners.length === 0) throw badOption(plain.given.source, "an address or more", "");
   return listeners;
+}
+
+/** How listeners of `--tls-listen` and `--proxy-tls-listen` speak TLS; undefined without a certificate. */
+function readTls(settings: ProcessSettings, sources: ConfigSources): TlsListenerConfig | undefined {
+  const { tlsCertFiles, tlsKeyFiles, tlsClientAuth, tlsClientCaFile, tlsMinVersion } = settings;
+  const keys = originOf("tls-key", sources);
+  if (tlsKeyFiles.length > 0 && tlsKeyFiles.length !== tlsCertFiles.length) {
+    throw badOption(keys.source, `as many files as --tls-cert has, ${tlsCertFiles.length}`, keys.texts.join(" "));
+  }
+  const ca = originOf("tls-client-ca", sources);
+  if ((tlsClientAuth === "none") !== (tlsClientCaFile === "")) {
+    throw badOption(ca.source, "given with --tls-client-auth request or require, and only then", tlsClientCaFile);
+  }
+  if (tlsCertFiles.length === 0) return undefined;
+  return {
+    certificates: tlsCertFiles.map((certFile, index) => ({ certFile, keyFile: tlsKeyFiles[index] ?? certFile })),
+    clientCaFile: tlsClientCaFile,
+    clientCertificates: tlsClientAuth,
+    minVersion: tlsMinVersion,
+  };
+}
+
+/** The nodes, and how TLS is spoken to those that are https. */
+function secured({ nodes, ...settings }: ClusterSettings): ClusterSettings["nodes"] {
+  const tls = {
+    caFile: settings.nodeTlsCaFile,
+    serverName: settings.nodeTlsName,
+    certFile: settings.nodeTlsCertFile,
+    keyFile: settings.nodeTlsKeyFile === "" ? settings.nodeTlsCertFile : settings.nodeTlsKeyFile,
+    verifies: settings.nodeTlsVerifies,
+  };
+  return nodes.map((node) => (node.address.kind === "tcp" && node.address.tls === true ? { ...node, tls } : node));
 }
 
 /** Nobody changes a config behind its reader's back. */

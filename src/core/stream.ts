@@ -13,6 +13,8 @@ export interface ByteStream {
   readonly remotePort: number;
   /** Port that the peer connected to, 0 for a unix socket. */
   readonly localPort: number;
+  /** The peer speaks TLS to this process. */
+  readonly isEncrypted: boolean;
   /** False once `destroy` or `reset` was called or the connection broke. */
   readonly isOpen: boolean;
 
@@ -45,13 +47,21 @@ export interface StreamHandler {
   onClose(code: string | undefined): void;
 }
 
-/** Where to dial: an address literal and port, or a unix socket. */
-export type DialTarget = { readonly host: string; readonly port: number } | { readonly path: string };
+/** How a dial is secured. Made by the system, and opaque to everybody else. */
+export interface DialSecurity {
+  /** The name that the peer's certificate must be for. */
+  readonly serverName: string;
+}
+
+/** Where to dial: an address literal and port, or a unix socket. With `tls` the handshake is part of the dial. */
+export type DialTarget =
+  | { readonly host: string; readonly port: number; readonly tls?: DialSecurity }
+  | { readonly path: string };
 
 export interface DialHandler {
-  /** Connected. The stream reads nothing before `resume`, and its handler must be set now. */
+  /** Connected, and known to be whom the target's security wants. The stream reads nothing before `resume`, and its handler must be set now. */
   onDialed(stream: ByteStream): void;
-  /** The system's error code, such as ECONNREFUSED. */
+  /** The system's error code, such as ECONNREFUSED, or that of a handshake, such as ERR_TLS_CERT_ALTNAME_INVALID. */
   onDialFailed(code: string): void;
 }
 

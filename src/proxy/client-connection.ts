@@ -9,6 +9,7 @@ import { optionsResponse, problemResponse } from "../http1/problem.js";
 import { parseProxyHeader } from "../http1/proxy-header.js";
 import { redirectResponse } from "../http1/redirect.js";
 import { HeadResult, type RequestHead } from "../http1/request-head.js";
+import type { AccessLog } from "./access-log.js";
 import type { ProxyContext } from "./context.js";
 import type { Destination, Direct } from "./destination.js";
 import { HttpExchange, Phase } from "./exchange.js";
@@ -104,7 +105,8 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
 
   #linesFor(address: string, port: number): ForwardedLines {
     const { config, isTrusted, viaName } = this.context;
-    return forwardedLines({ config, isTrusted: isTrusted(address), address, port, viaName });
+    const { isEncrypted } = this.#stream;
+    return forwardedLines({ config, isTrusted: isTrusted(address), address, port, isEncrypted, viaName });
   }
 
   get isIdle(): boolean {
@@ -313,6 +315,10 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     const isFlowing = this.#stream.writeBoth(first, firstEnd, second, secondStart, secondEnd);
     if (!isFlowing) this.#isBehind = true;
     return isFlowing;
+  }
+
+  get accessLog(): AccessLog | undefined {
+    return this.context.accessLog;
   }
 
   direct(head: RequestHead, buffer: Buffer): Destination | undefined {

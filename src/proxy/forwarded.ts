@@ -8,11 +8,20 @@ export interface ForwardedOptions {
   readonly address: string;
   /** Port that the client connected to. */
   readonly port: number;
+  /** The client speaks TLS. */
+  readonly isEncrypted: boolean;
   readonly viaName: string;
 }
 
 /** What one client connection adds to its requests, made once for all of them. */
-export function forwardedLines({ config, isTrusted, address, port, viaName }: ForwardedOptions): ForwardedLines {
+export function forwardedLines({
+  config,
+  isTrusted,
+  address,
+  port,
+  isEncrypted,
+  viaName,
+}: ForwardedOptions): ForwardedLines {
   const { forwardedFor, forwardedHeaders } = config;
   const lines = {
     clientAddress: address,
@@ -21,7 +30,7 @@ export function forwardedLines({ config, isTrusted, address, port, viaName }: Fo
     sendsXForwarded: forwardedHeaders === "x-forwarded" || forwardedHeaders === "both",
     sendsForwarded: forwardedHeaders === "forwarded" || forwardedHeaders === "both",
     isTrusted,
-    proto: "http" as const,
+    proto: isEncrypted ? ("https" as const) : ("http" as const),
     port,
     forwardedNode: address === "" ? "unknown" : address.includes(":") ? `"[${address}]"` : address,
     viaAndEnd: `Via: 1.1 ${viaName}\r\n\r\n`,

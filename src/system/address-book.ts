@@ -2,8 +2,8 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { type Clock, sleep } from "../core/clock.js";
 import type { Log } from "../core/log.js";
-import type { Node, NodeAddress } from "../core/node.js";
-import type { DialTarget } from "../core/stream.js";
+import type { Node } from "../core/node.js";
+import type { DialSecurity, DialTarget } from "../core/stream.js";
 
 /** Resolves a host name to address literals, best first; rejects when it has none. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
@@ -11,9 +11,20 @@ export type Resolve = (host: string) => Promise<readonly string[]>;
 export const systemResolve: Resolve = async (host) =>
   (await lookup(host, { all: true, verbatim: true })).map(({ address }) => address);
 
+/** Read anew each time. */
 export interface AddressBookOptions {
-  /** How often names are resolved again, read anew each time; 0 is never. */
+  /** How often names are resolved again; 0 is never. */
   readonly resolveIntervalMs: number;
+}
+
+/** How a node is dialled that is spoken to in TLS; undefined for the others. */
+export type SecurityOf = (node: Node) => DialSecurity | undefined;
+
+export interface AddressBookDependencies {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly resolve: Resolve;
+  readonly securityOf?: SecurityOf;
 }
 
 /** A doubted name is resolved at most this often. */
@@ -31,16 +42,19 @@ export class AddressBook {
   readonly #log: Log;
   readonly #resolve: Resolve;
   readonly #options: AddressBookOptions;
+  readonly #securityOf: SecurityOf;
   readonly #targets = new Map<Node, readonly DialTarget[]>();
   #named: readonly Node[] = [];
   readonly #running = new Map<Node, Promise<void>>();
   readonly #askedMs = new Map<Node, number>();
   readonly #failing = new Set<Node>();
 
-  constructor(nodes: readonly Node[], clock: Clock, log: Log, resolve: Resolve, options: AddressBookOptions) {
+  constructor(dependencies: AddressBookDependencies, options: AddressBookOptions, nodes: readonly Node[]) {
+    const { clock, log, resolve, securityOf = () => undefined } = dependencies;
     this.#clock = clock;
     this.#log = log;
     this.#resolve = resolve;
+    this.#securityOf = securityOf;
     this.#options = options;
     this.update(nodes);
   }
@@ -49,7 +63,7 @@ export class AddressBook {
   update(nodes: readonly Node[]): void {
     for (const node of this.#targets.keys()) if (!nodes.includes(node)) this.#forget(node);
     const added = nodes.filter((node) => !this.#targets.has(node));
-    for (const node of added) this.#targets.set(node, literalTargets(node.address));
+    for (const node of added) this.#targets.set(node, this.#literalTargets(node));
     this.#named = nodes.filter(({ address }) => address.kind === "tcp" && isIP(address.host) === 0);
   }
 
@@ -88,6 +102,11 @@ export class AddressBook {
     }
   }
 
+  #target(node: Node, host: string, port: number): DialTarget {
+    const tls = this.#securityOf(node);
+    return tls === undefined ? { host, port } : { host, port, tls };
+  }
+
   #ask(node: Node): Promise<void> {
     const running = this.#running.get(node) ?? this.#resolveNow(node).finally(() => this.#running.delete(node));
     this.#running.set(node, running);
@@ -104,7 +123,7 @@ export class AddressBook {
       if (addresses.length > 0 && this.#targets.has(node)) {
         this.#targets.set(
           node,
-          addresses.map((host) => ({ host, port: address.port })),
+          addresses.map((host) => this.#target(node, host, address.port)),
         );
       }
       if (this.#failing.delete(node)) this.#log.info({ event: "node_name_resolved", node: node.id });
@@ -115,10 +134,11 @@ export class AddressBook {
       this.#log.warn({ event: "node_name_unresolved", node: node.id, code });
     }
   }
-}
 
-/** What needs no name looked up. */
-function literalTargets(address: NodeAddress): readonly DialTarget[] {
-  if (address.kind === "unix") return [{ path: address.path }];
-  return isIP(address.host) === 0 ? [] : [{ host: address.host, port: address.port }];
+  /** What needs no name looked up. */
+  #literalTargets(node: Node): readonly DialTarget[] {
+    const { address } = node;
+    if (address.kind === "unix") return [{ path: address.path }];
+    return isIP(address.host) === 0 ? [] : [this.#target(node, address.host, address.port)];
+  }
 }

@@ -98,6 +98,7 @@ class FastStream implements ByteStream {
   remoteAddress = "";
   remotePort = 0;
   localPort = 0;
+  readonly isEncrypted = false;
   #isReading = false;
   #isWriting = false;
   #isEnding = false;

@@ -32,14 +32,19 @@ function giveBack(copy: Buffer): void {
   if (copy.buffer.byteLength === READ_BYTES_MAX && free.length < FREE_MAX) free.push(Buffer.from(copy.buffer));
 }
 
-/** A byte stream on the public `net` API: slower than handles, and right on every runtime. */
+/** A byte stream on the public `net` and `tls` API: slower than handles, and right on every runtime. */
 export class PlainStream implements ByteStream {
   readonly #socket: Socket;
+  /** What carries the bytes: the socket itself, or the one below a TLS socket. */
+  readonly #carrier: Socket;
   handler: StreamHandler = nobody;
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localPort: number;
+  readonly isEncrypted: boolean;
   #isBlocked = false;
+  /** What a socket still reports after its end was our wish is no break. */
+  #isGivenUp = false;
   #breakCode: string | undefined;
   readonly #onWritten = () => {
     if (!this.#isBlocked || this.#socket.writableLength > 0) return;
@@ -47,18 +52,20 @@ export class PlainStream implements ByteStream {
     if (this.isOpen) this.handler.onDrain();
   };
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, carrier: Socket = socket) {
     this.#socket = socket;
-    const isTcp = socket.remoteFamily !== undefined;
-    this.remoteAddress = isTcp ? plainAddress(socket.remoteAddress ?? "") : "";
-    this.remotePort = socket.remotePort ?? 0;
-    this.localPort = isTcp ? (socket.localPort ?? 0) : 0;
-    socket.setNoDelay(true);
+    this.#carrier = carrier;
+    this.isEncrypted = carrier !== socket;
+    const isTcp = carrier.remoteFamily !== undefined;
+    this.remoteAddress = isTcp ? plainAddress(carrier.remoteAddress ?? "") : "";
+    this.remotePort = carrier.remotePort ?? 0;
+    this.localPort = isTcp ? (carrier.localPort ?? 0) : 0;
+    carrier.setNoDelay(true);
     socket.pause();
     socket.on("data", (chunk: Buffer) => this.handler.onData(chunk, 0, chunk.length));
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      this.#breakCode ??= error.code ?? "EIO";
+      if (!this.#isGivenUp) this.#breakCode ??= error.code ?? "EIO";
     });
     socket.on("close", () => this.handler.onClose(this.#breakCode));
   }
@@ -72,13 +79,14 @@ export class PlainStream implements ByteStream {
       this.handler.onEnd();
       return;
     }
-    this.#socket.write(NOTHING, (error) => {
-      if (!error && !this.#socket.destroyed) this.handler.onEnd();
+    // Below TLS, which does not pass the fault on.
+    this.#carrier.write(NOTHING, (error) => {
+      if (!error && this.isOpen) this.handler.onEnd();
     });
   }
 
   get isOpen(): boolean {
-    return !this.#socket.destroyed;
+    return !this.#isGivenUp && !this.#socket.destroyed;
   }
 
   /** For `net.connect({ onread })`, whose bytes do not come as "data" events. */
@@ -87,7 +95,7 @@ export class PlainStream implements ByteStream {
   }
 
   write(buffer: Buffer, start: number, end: number): boolean {
-    if (this.#socket.destroyed) return true;
+    if (!this.isOpen) return true;
     // Copied before it is known whether the kernel takes it all: the public API does not say in time.
     const copy = take(end - start);
     buffer.copy(copy, 0, start, end);
@@ -95,7 +103,7 @@ export class PlainStream implements ByteStream {
   }
 
   writeBoth(first: Buffer, firstEnd: number, second: Buffer, secondStart: number, secondEnd: number): boolean {
-    if (this.#socket.destroyed) return true;
+    if (!this.isOpen) return true;
     const copy = take(firstEnd + secondEnd - secondStart);
     first.copy(copy, 0, 0, firstEnd);
     second.copy(copy, firstEnd, secondStart, secondEnd);
@@ -123,17 +131,28 @@ export class PlainStream implements ByteStream {
   }
 
   end(): void {
-    if (!this.#socket.destroyed) this.#socket.end();
+    if (this.isOpen) this.#socket.end();
   }
 
   destroy(): void {
+    if (!this.isOpen) return;
+    this.#isGivenUp = true;
+    // The goodbye of TLS leaves at once when nothing waits before it. Without it the peer would see a truncation,
+    // which is what it shall see when bytes are thrown away.
+    if (this.isEncrypted && this.#socket.writableLength === 0) this.#socket.end();
     this.#socket.destroy();
   }
 
   reset(): void {
-    if (this.#socket.destroyed) return;
-    if (this.remoteAddress === "") this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    if (!this.isOpen) return;
+    this.#isGivenUp = true;
+    if (this.remoteAddress === "") {
+      this.#socket.destroy();
+      return;
+    }
+    // A TLS socket closes with its carrier, later; until then nothing more is to be heard of it.
+    this.#socket.pause();
+    this.#carrier.resetAndDestroy();
   }
 }
 

@@ -5,19 +5,26 @@ import type { ByteStream, Dial, StreamHandler } from "../core/stream.js";
 import { FnlbError } from "../errors.js";
 import { type FastSockets, openFastSockets } from "./fast-stream.js";
 import { PlainStream, plainDial } from "./plain-stream.js";
+import { tlsDial } from "./tls-dial.js";
+import { openTlsAcceptor, type TlsListening } from "./tls-listener.js";
 
 export interface BoundListener {
+  /** Of a TLS listener: how the connections that come from now on are secured. */
+  secure(tls: TlsListening): void;
   /** `127.0.0.1:8081`, `[::1]:8081` or `unix:/path`. */
   readonly address: string;
-  /** Accepts no more. Connections that were accepted go on. */
+  /** Accepts no more. Connections that were accepted go on; TLS handshakes that are under way end. */
   close(): void;
 }
 
 /** The two things the data path needs of the system, in one of two ways. */
 export interface Sockets {
   readonly mode: "fast" | "plain";
-  /** Opens a listening socket; each connection arrives paused. Rejects with ERR_LISTEN. */
-  listen(address: ListenAddress, onAccept: (stream: ByteStream) => void): Promise<BoundListener>;
+  /**
+   * Opens a listening socket; each connection arrives paused, and with `tls` when its handshake is done. Rejects with
+   * ERR_LISTEN.
+   */
+  listen(address: ListenAddress, onAccept: (stream: ByteStream) => void, tls?: TlsListening): Promise<BoundListener>;
   readonly dial: Dial;
 }
 
@@ -52,9 +59,13 @@ type TakeOver = (server: Server, onAccept: (stream: ByteStream) => void) => void
 function socketsOf(mode: "fast" | "plain", dial: Dial, takeOver: TakeOver): Sockets {
   return {
     mode,
-    dial,
-    async listen(address, onAccept) {
-      const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
+    dial: (target, handler) => {
+      if (!("host" in target) || target.tls === undefined) return dial(target, handler);
+      return tlsDial({ ...target, tls: target.tls }, handler);
+    },
+    async listen(address, onAccept, tls) {
+      // In a handshake a FIN is the end; the acceptor allows it behind one.
+      const server = createServer({ pauseOnConnect: tls === undefined, allowHalfOpen: tls === undefined });
       try {
         await bind(server, address);
       } catch (error) {
@@ -64,10 +75,16 @@ function socketsOf(mode: "fast" | "plain", dial: Dial, takeOver: TakeOver): Sock
           throw listenError(again);
         });
       }
-      takeOver(server, onAccept);
+      const acceptor = tls === undefined ? undefined : openTlsAcceptor(tls, onAccept);
+      if (acceptor === undefined) takeOver(server, onAccept);
+      else server.on("connection", (carrier) => acceptor.take(carrier));
       // A failed accept closes one connection; the listener stays.
       server.on("error", () => {});
-      return { address: boundAddress(server), close: () => server.close() };
+      const close = () => {
+        server.close();
+        acceptor?.close();
+      };
+      return { address: boundAddress(server), secure: (next) => acceptor?.secure(next), close };
     },
   };
 }

@@ -66,6 +66,16 @@ describe("a list of nodes", () => {
       assert.equal(nodesOf(text)[0].id, "a:8080", text);
   });
 
+  it("speaks TLS to https nodes, at 443 unless they say otherwise, and tells them from those in the clear", () => {
+    const [secure, other, plain] = nodesOf("https://a,https://[::1]:8443/base=2,a:443");
+    assert.deepEqual(secure.address, { kind: "tcp", host: "a", port: 443, basePath: "", tls: true });
+    assert.deepEqual([other.id, other.weight], ["https://[::1]:8443/base", 2]);
+    assert.deepEqual(
+      [secure.id, plain.id, plain.address],
+      ["https://a:443", "a:443", { kind: "tcp", host: "a", port: 443, basePath: "" }],
+    );
+  });
+
   it("names the item that is wrong", () => {
     for (const [text, reason] of [
       ["", /empty item/],
@@ -77,8 +87,8 @@ describe("a list of nodes", () => {
       ["a,b:65536", /"b:65536", whose port/],
       ["a,b:abc", /"b:abc", whose port/],
       ["a,b:", /"b:", whose port/],
-      ["https://a", /"https:\/\/a", whose scheme is not http/],
-      ["ftp://a", /scheme is not http/],
+      ["ftp://a", /"ftp:\/\/a", whose scheme is neither http nor https/],
+      ["https://a,https://A:443/", /"https:\/\/a:443" twice/],
       ["http://user:pw@a", /"http:\/\/user:pw@a"/],
       ["user@a", /"user@a"/],
       ["http://a/b?c", /"http:\/\/a\/b\?c", whose base path/],

@@ -25,6 +25,50 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
     "listeners",
     [{ address: { kind: "unix", path: "/run/p.sock" }, proxyProtocol: true }],
   ],
+  "tls-listen": [
+    ":9443",
+    "listeners",
+    [
+      {
+        address: { kind: "tcp", host: "0.0.0.0", port: 9443 },
+        proxyProtocol: false,
+        tls: {
+          certificates: [{ certFile: "cert.pem", keyFile: "cert.pem" }],
+          clientCaFile: "",
+          clientCertificates: "none",
+          minVersion: "1.2",
+        },
+      },
+    ],
+  ],
+  "proxy-tls-listen": [
+    "unix:/run/s.sock",
+    "listeners",
+    [
+      {
+        address: { kind: "unix", path: "/run/s.sock" },
+        proxyProtocol: true,
+        tls: {
+          certificates: [{ certFile: "cert.pem", keyFile: "cert.pem" }],
+          clientCaFile: "",
+          clientCertificates: "none",
+          minVersion: "1.2",
+        },
+      },
+    ],
+  ],
+  "tls-cert": ["a.pem,b.pem", "tlsCertFiles", ["a.pem", "b.pem"]],
+  "tls-key": ["a.key", "tlsKeyFiles", ["a.key"]],
+  "tls-min-version": ["1.3", "tlsMinVersion", "1.3"],
+  "tls-client-auth": ["require", "tlsClientAuth", "require"],
+  "tls-client-ca": ["ca.pem", "tlsClientCaFile", "ca.pem"],
+  "node-tls-ca": ["nodes.pem", "nodeTlsCaFile", "nodes.pem"],
+  "node-tls-name": ["fn.internal", "nodeTlsName", "fn.internal"],
+  "node-tls-cert": ["us.pem", "nodeTlsCertFile", "us.pem"],
+  "node-tls-key": ["us.key", "nodeTlsKeyFile", "us.key"],
+  "node-tls-verify": ["false", "nodeTlsVerifies", false],
+  "handshake-timeout": ["5s", "handshakeTimeoutMs", 5000],
+  handshakes: ["15", "handshakesMax", 15],
   nodes: ["a=2", "nodes", [{ id: "a:8080", address: { kind: "tcp", host: "a", port: 8080, basePath: "" }, weight: 2 }]],
   key: ["header:X-User,client", "key", [{ kind: "header", name: "x-user" }, { kind: "client" }]],
   "key-required": ["true", "keyRequired", true],
@@ -125,6 +169,18 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
 
 /** What an option needs beside it to be accepted. */
 const NEEDED: Readonly<Partial<Record<OptionName, Partial<Record<OptionName, string>>>>> = {
+  "tls-listen": { "tls-cert": "cert.pem" },
+  "proxy-tls-listen": { "tls-cert": "cert.pem" },
+  "tls-cert": { "tls-listen": ":443" },
+  "tls-key": { "tls-listen": ":443", "tls-cert": "a.pem" },
+  "tls-min-version": { "tls-listen": ":443", "tls-cert": "a.pem" },
+  "tls-client-auth": { "tls-listen": ":443", "tls-cert": "a.pem", "tls-client-ca": "ca.pem" },
+  "tls-client-ca": { "tls-listen": ":443", "tls-cert": "a.pem", "tls-client-auth": "require" },
+  "node-tls-ca": { nodes: "https://a" },
+  "node-tls-name": { nodes: "https://a" },
+  "node-tls-cert": { nodes: "https://a" },
+  "node-tls-key": { nodes: "https://a", "node-tls-cert": "us.pem" },
+  "node-tls-verify": { nodes: "https://a" },
   "maglev-table-size": { policy: "maglev" },
   "wrr-mode": { policy: "weighted-round-robin" },
   rebalance: { policy: "weighted-round-robin" },
@@ -192,7 +248,7 @@ describe("the table of options", () => {
     const defaults = resolveConfig();
     assert.deepEqual([...reached.keys()].sort(), Object.keys(defaults).sort());
     for (const [field, names] of reached)
-      assert.equal(names.length, field === "listeners" ? 2 : 1, `${field} is reached by ${names.join(", ")}`);
+      assert.equal(names.length, field === "listeners" ? 4 : 1, `${field} is reached by ${names.join(", ")}`);
   });
 
   it("says of each option what it is for, and has no option called port, which Kubernetes would set", () => {
@@ -257,7 +313,16 @@ describe("resolving a config", () => {
   it("refuses a bad value of every option that can be bad", () => {
     for (const [name, { kind }] of OPTION_LIST) {
       // What they may be is judged where they are put to use.
-      if (["access-log", "log-file", "check-body"].includes(name)) continue;
+      const isFree = [
+        "access-log",
+        "log-file",
+        "check-body",
+        "tls-cert",
+        "node-tls-ca",
+        "node-tls-cert",
+        "node-tls-key",
+      ];
+      if (isFree.includes(name)) continue;
       for (const bad of kind === "list" || kind === "text" ? ["a b?", "\0"] : ["", "NaN", "-1", "1 2", "?"]) {
         assert.match(refusal({ [name]: bad }), new RegExp(`^option "${name}" must be `), `${name} ${bad}`);
         assert.match(refusal({}, { [environmentName(name)]: bad }), new RegExp(environmentName(name)));
@@ -285,6 +350,74 @@ describe("resolving a config", () => {
       "::1",
       "fd00::/8",
     ]);
+  });
+
+  it("opens listeners with TLS, each certificate with its key", () => {
+    const tls = (options: Partial<Record<OptionName, OptionValue>>) =>
+      resolveConfig({ options: { "tls-listen": ":443", ...options } }).listeners[0].tls;
+    assert.deepEqual(tls({ "tls-cert": ["a.pem", "b.pem"], "tls-key": "a.key,b.key" })?.certificates, [
+      { certFile: "a.pem", keyFile: "a.key" },
+      { certFile: "b.pem", keyFile: "b.key" },
+    ]);
+    assert.equal(
+      tls({ "tls-cert": "a.pem", "tls-client-auth": "request", "tls-client-ca": "ca.pem" })?.clientCaFile,
+      "ca.pem",
+    );
+    assert.match(refusal({ "tls-listen": ":443" }), /option "tls-listen" must be given with --tls-cert/);
+    assert.match(
+      refusal({ "tls-cert": "a,b", "tls-key": "a" }),
+      /option "tls-key" must be as many files as --tls-cert has, 2/,
+    );
+    assert.match(refusal({ "tls-cert": "a", "tls-client-auth": "require" }), /given with --tls-client-auth/);
+    assert.match(refusal({ "proxy-tls-listen": ":443" }), /option "proxy-tls-listen" must be given with --tls-cert/);
+    assert.match(
+      refusal({ "tls-listen": [":1", ":1"], "tls-cert": "a" }),
+      /^option "tls-listen" must be free of repeated addresses/,
+    );
+    assert.match(refusal({ listen: ":1", "tls-listen": ":1", "tls-cert": "a" }), /repeated/);
+  });
+
+  it("hands the cluster's way of speaking TLS to its https nodes and to no others", () => {
+    const [secure, plain] = resolveConfig({
+      options: { nodes: "https://a,b", "node-tls-ca": "ca.pem", "node-tls-cert": "us.pem", "node-tls-verify": false },
+    }).nodes;
+    assert.deepEqual(secure.tls, {
+      caFile: "ca.pem",
+      serverName: "",
+      certFile: "us.pem",
+      keyFile: "us.pem",
+      verifies: false,
+    });
+    assert.equal(plain.tls, undefined);
+  });
+
+  it("refuses options of TLS where nobody speaks it", () => {
+    for (const options of [
+      { "tls-cert": "a.pem" },
+      { "tls-min-version": "1.3" },
+      { "tls-client-auth": "request", "tls-client-ca": "ca.pem" },
+    ])
+      assert.match(refusal(options), /^option "tls-[a-z-]+" must be left out without --tls-listen/);
+    for (const [name, text] of [
+      ["node-tls-ca", "ca.pem"],
+      ["node-tls-name", "a"],
+      ["node-tls-verify", "false"],
+    ]) {
+      assert.match(refusal({ nodes: "http://a:443", [name]: text }), /must be left out where no node is https/);
+      resolveConfig({ options: { nodes: "a,https://b", [name]: text } });
+    }
+    assert.match(
+      refusal({ nodes: "https://a", "node-tls-key": "us.key" }),
+      /^option "node-tls-key" must be left out without --node-tls-cert/,
+    );
+    resolveConfig({ options: { "tls-client-auth": "none", "node-tls-verify": true }, env: { FNLB_TLS_CERT: "" } });
+    const text = (ca: string, nodes: string) =>
+      `clusters:\n  a: { nodes: ${nodes}, ${ca} }\n  b: { nodes: "https://b" }\nroutes: [{ cluster: a }]\n`;
+    const read = (ca: string, nodes: string, env = {}) =>
+      resolveWhole({ env, file: parseConfigFile(text(ca, nodes), "fnlb.yaml") });
+    read("attempts: 2", "a", { FNLB_NODE_TLS_CA: "ca.pem" });
+    read("node-tls-ca: ca.pem", '"https://a"');
+    assert.throws(() => read("node-tls-ca: ca.pem", "a"), /fnlb\.yaml.* must be left out where no node is https/);
   });
 
   it("refuses two listeners at one address, but not two free ports", () => {

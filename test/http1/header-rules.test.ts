@@ -119,7 +119,14 @@ describe("header rules of requests", () => {
       message: "request",
       reserved: forwardedNames(config),
     });
-    const lines = forwardedLines({ config, isTrusted: false, address: CLIENT, port: 8081, viaName: VIA });
+    const lines = forwardedLines({
+      config,
+      isTrusted: false,
+      address: CLIENT,
+      port: 8081,
+      isEncrypted: false,
+      viaName: VIA,
+    });
     const received = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: ftp\r\nForwarded: for=6.6.6.6\r\n";
     assert.equal(
       toNode(HEAD + received, [], { lines, edits }),

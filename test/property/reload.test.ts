@@ -4,7 +4,7 @@ import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
 import type { NodeConfig } from "../../src/config/config.js";
 import { localNode, startBalancer } from "../support/balancer.js";
-import { type ClusterChoice, configOf } from "../support/clusters.js";
+import { type ClusterUnderTest, configWith } from "../support/clusters.js";
 import { eventually } from "../support/fake-clock.js";
 import { startFunctionNodes } from "../support/function-node.js";
 import { answering, startRawOrigin } from "../support/raw-origin.js";
@@ -100,7 +100,7 @@ describe("random reloads under traffic", () => {
           },
         );
         const tunnel = await openTunnel(t, port);
-        await balancer.reload(configOf({ a: { nodes: [ports[0]] } }, { routes: [routeTo("a")] }));
+        await balancer.reload(configWith({ a: { nodes: [ports[0]] } }, { routes: [routeTo("a")] }));
         let isOver = false;
         let calls = 0;
         const failures: unknown[] = [];
@@ -124,13 +124,16 @@ describe("random reloads under traffic", () => {
               ...others.map(({ number, isNamed, weight }) => nodeOf(number, isNamed, weight)),
             ];
             const unique = all.filter((one, place) => all.findIndex(({ id }) => id === one.id) === place);
-            return [name, { queueMax: 100, stickyCodecs: ["raw"], ...chosen, nodes: unique } as ClusterChoice] as const;
+            return [
+              name,
+              { queueMax: 100, stickyCodecs: ["raw"], ...chosen, nodes: unique } as ClusterUnderTest,
+            ] as const;
           });
           const routes = [
             ...choices.map(([name]) => routeTo(name, { path: `/${name}` })),
             routeTo(choices[0][0], { name: "rest" }),
           ];
-          await balancer.reload(configOf(Object.fromEntries(choices), { requestId, routes }));
+          await balancer.reload(configWith(Object.fromEntries(choices), { requestId, routes }));
           const until = calls + CALLS;
           await eventually(() => calls >= until || failures.length > 0);
         }

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { createBalancer } from "../../src/balancer.js";
 import { type LogEvent, localNode, startBalancer, type TestConfig } from "../support/balancer.js";
-import { configOf } from "../support/clusters.js";
+import { configWith } from "../support/clusters.js";
 import { eventually, FakeClock } from "../support/fake-clock.js";
 import { startFunctionNode, startFunctionNodes } from "../support/function-node.js";
 import { makeDirectory } from "../support/program.js";
@@ -84,16 +84,16 @@ describe("a reload that leaves a cluster alone", () => {
     const ring = { nodes: [a.port], policy: "ring-hash" } as const;
     const turns = { nodes: [b.port], policy: "weighted-round-robin" } as const;
     const least = { nodes: [c.port], policy: "least-loaded" } as const;
-    await balancer.reload(configOf({ ring, turns, least }));
+    await balancer.reload(configWith({ ring, turns, least }));
     const client = await connectClient(t, port);
     const askAll = async () => {
       for (const path of ["/ring", "/turns", "/least"]) assert.notEqual(await ask(client, path), undefined);
     };
     await askAll();
     const { dials } = balancer.snapshot().counters;
-    await balancer.reload(configOf({ ring, turns: { ...turns, attemptsMax: 9 }, least }));
-    await balancer.reload(configOf({ least, ring, turns: { ...turns, policy: "random" } }, { requestId: true }));
-    await balancer.reload(configOf({ ring, turns: { ...turns, breakerFaults: 3, outlierConsecutive: 3 }, least }));
+    await balancer.reload(configWith({ ring, turns: { ...turns, attemptsMax: 9 }, least }));
+    await balancer.reload(configWith({ least, ring, turns: { ...turns, policy: "random" } }, { requestId: true }));
+    await balancer.reload(configWith({ ring, turns: { ...turns, breakerFaults: 3, outlierConsecutive: 3 }, least }));
     await askAll();
     assert.equal(balancer.snapshot().counters.dials, dials, "not even a changed cluster dials its nodes again");
     assert.deepEqual([a.connections, b.connections, c.connections], [1, 1, 1]);
@@ -104,17 +104,17 @@ describe("a reload that leaves a cluster alone", () => {
     const { port, balancer } = await start(t);
     const turns = { nodes, policy: "weighted-round-robin" } as const;
     const client = await connectClient(t, port);
-    await balancer.reload(configOf({ turns }));
+    await balancer.reload(configWith({ turns }));
     assert.equal(await asks(client, "/turns", 1), "a");
-    await balancer.reload(configOf({ turns, other: { nodes } }));
+    await balancer.reload(configWith({ turns, other: { nodes } }));
     assert.equal(await asks(client, "/turns", 1), "b");
-    await balancer.reload(configOf({ turns: { ...turns, attemptsMax: 9, retryBudget: 0 } }));
+    await balancer.reload(configWith({ turns: { ...turns, attemptsMax: 9, retryBudget: 0 } }));
     assert.equal(await asks(client, "/turns", 1), "c");
-    await balancer.reload(configOf({ turns: { ...turns, outlierConsecutive: 5, breakerFaults: 5, slowStartMs: 0 } }));
+    await balancer.reload(configWith({ turns: { ...turns, outlierConsecutive: 5, breakerFaults: 5, slowStartMs: 0 } }));
     assert.equal(await asks(client, "/turns", 1), "a");
-    await balancer.reload(configOf({ turns: { ...turns, stickyHeader: "x-node", stickyCodecs: ["raw"] } }));
+    await balancer.reload(configWith({ turns: { ...turns, stickyHeader: "x-node", stickyCodecs: ["raw"] } }));
     assert.equal(await asks(client, "/turns", 1), "b");
-    await balancer.reload(configOf({ turns: { ...turns, loadHeader: "x-wait", slowStartMs: 1000 } }));
+    await balancer.reload(configWith({ turns: { ...turns, loadHeader: "x-wait", slowStartMs: 1000 } }));
     assert.equal(await asks(client, "/turns", 2), "ca");
   });
 
@@ -126,7 +126,7 @@ describe("a reload that leaves a cluster alone", () => {
     ];
     const { port, balancer, events } = await start(t, { nodes: [1] }, clock);
     const moved = { nodes: ports([good, bad]), policy: "weighted-round-robin", rebalance: true } as const;
-    await balancer.reload(configOf({ moved }));
+    await balancer.reload(configWith({ moved }));
     const client = await connectClient(t, port);
     for (let call = 0; call < 200 && !names(events).includes("weight_moved"); call++) {
       await client.ask(get("/moved"));
@@ -134,7 +134,7 @@ describe("a reload that leaves a cluster alone", () => {
     }
     const moves = names(events).filter((event) => event === "weight_moved").length;
     assert.ok(moves > 0);
-    await balancer.reload(configOf({ moved: { ...moved, attemptsMax: 5, outlierConsecutive: 100 } }));
+    await balancer.reload(configWith({ moved: { ...moved, attemptsMax: 5, outlierConsecutive: 100 } }));
     assert.equal(names(events).filter((event) => event === "weight_moved").length, moves);
     const counts = [good, bad].map(({ connections: [peer] }) => peer.text.split("GET ").length);
     for (let call = 0; call < 6; call++) await client.ask(get("/moved"));
@@ -154,7 +154,7 @@ describe("a reload that leaves a cluster alone", () => {
       stickyCookie: "fnlb",
       stickySecrets: [secret],
     } as const;
-    await balancer.reload(configOf({ sticky }));
+    await balancer.reload(configWith({ sticky }));
     const client = await connectClient(t, port);
     const first = await client.ask(get("/sticky"));
     const home = first.json().node;
@@ -166,7 +166,7 @@ describe("a reload that leaves a cluster alone", () => {
       { stickySecrets: [next, secret] },
       { policy: "least-loaded" },
     ] as const) {
-      await balancer.reload(configOf({ sticky: { ...sticky, ...change }, other: { nodes: [1] } }));
+      await balancer.reload(configWith({ sticky: { ...sticky, ...change }, other: { nodes: [1] } }));
       for (let call = 0; call < 5; call++) assert.equal(await ask(client, "/sticky", cookie), home);
     }
   });
@@ -176,21 +176,21 @@ describe("a reload that leaves a cluster alone", () => {
     const [a, b] = await startFunctionNodes(t, 2);
     const { port, balancer, events, event, until } = await start(t, { nodes: [1] }, clock);
     const turns = { nodes: ports([a, b]), policy: "weighted-round-robin", pingIntervalMs: 60_000 } as const;
-    await balancer.reload(configOf({ turns }));
+    await balancer.reload(configWith({ turns }));
     const client = await connectClient(t, port);
     await a.stop();
     assert.equal(await asks(client, "/turns", 2), "bb");
     await event("node_dead");
     const { dials } = balancer.snapshot().counters;
     for (const attemptsMax of [4, 5]) {
-      await balancer.reload(configOf({ turns: { ...turns, attemptsMax }, other: { nodes: ports([a]) } }));
+      await balancer.reload(configWith({ turns: { ...turns, attemptsMax }, other: { nodes: ports([a]) } }));
       assert.equal(await asks(client, "/turns", 3), "bbb");
     }
     const { nodes, counters } = balancer.snapshot();
     assert.deepEqual([nodes[0].alive, nodes[1].alive, counters.dials, counters.pings], [false, true, dials, 0]);
     await a.start();
     // A shorter pause counts at once, not after the long one that has begun.
-    await balancer.reload(configOf({ turns: { ...turns, pingIntervalMs: 1000 } }));
+    await balancer.reload(configWith({ turns: { ...turns, pingIntervalMs: 1000 } }));
     await clock.advance(1300);
     await until("the revival", ({ nodes: [node] }) => node.alive);
     assert.equal(balancer.snapshot().counters.pings, 1);
@@ -206,17 +206,17 @@ describe("a reload that leaves a cluster alone", () => {
     const nodes = ports([bad, good]);
     const ejecting = { nodes, policy: "weighted-round-robin", outlierConsecutive: 1, panicShare: 0 } as const;
     const breaking = { nodes, policy: "weighted-round-robin", breakerFaults: 1, breakerOpenMs: 10_000 } as const;
-    await balancer.reload(configOf({ ejecting, breaking }));
+    await balancer.reload(configWith({ ejecting, breaking }));
     const client = await connectClient(t, port);
     for (const path of ["/ejecting", "/breaking"]) assert.equal((await client.ask(get(path))).status, 500);
     await event("node_ejected");
     await event("breaker_opened");
     const third = { nodes: [1] };
     for (const config of [
-      configOf({ ejecting, breaking, third }),
-      configOf({ ejecting: { ...ejecting, attemptsMax: 9 }, breaking: { ...breaking, attemptsMax: 9 } }),
-      configOf({ ejecting: { ...ejecting, policy: "least-loaded" }, breaking: { ...breaking, policy: "random" } }),
-      configOf({
+      configWith({ ejecting, breaking, third }),
+      configWith({ ejecting: { ...ejecting, attemptsMax: 9 }, breaking: { ...breaking, attemptsMax: 9 } }),
+      configWith({ ejecting: { ...ejecting, policy: "least-loaded" }, breaking: { ...breaking, policy: "random" } }),
+      configWith({
         ejecting: { ...ejecting, breakerFaults: 7 },
         breaking: { ...breaking, outlierConsecutive: 7, panicShare: 0 },
       }),
@@ -238,14 +238,14 @@ describe("a tunnel", () => {
     const origin = await startRawOrigin(t);
     const { port, balancer, until } = await start(t);
     const same = { nodes: [origin.port] };
-    await balancer.reload(configOf({ same, changed: same, moved: same, removed: same }));
+    await balancer.reload(configWith({ same, changed: same, moved: same, removed: same }));
     const tunnels = [];
     for (const path of ["/same", "/changed", "/moved", "/removed"])
       tunnels.push(await openTunnel(t, port, path, origin));
     const others = await startFunctionNodes(t, 2);
     for (const attemptsMax of [4, 5]) {
       await balancer.reload(
-        configOf(
+        configWith(
           { same, changed: { nodes: ports(others), policy: "random", attemptsMax }, moved: { nodes: ports(others) } },
           {
             routes: [routeTo("same", { path: "/same" }), routeTo("changed")],
@@ -267,7 +267,7 @@ describe("a tunnel", () => {
     const clock = new FakeClock();
     const origin = await startRawOrigin(t);
     const { port, balancer } = await start(t, { nodes: [1] }, clock);
-    const config = (tunnelIdleTimeoutMs: number) => configOf({ x: { nodes: [origin.port], tunnelIdleTimeoutMs } });
+    const config = (tunnelIdleTimeoutMs: number) => configWith({ x: { nodes: [origin.port], tunnelIdleTimeoutMs } });
     await balancer.reload(config(1000));
     const tunnel = await openTunnel(t, port, "/x", origin);
     await balancer.reload(config(0));
@@ -295,7 +295,7 @@ describe("a change of nodes", () => {
     await idle.log.untilText("\r\n\r\n");
     idle.send(ok("quick"));
     await quick.response();
-    await balancer.reload(configOf({ default: { nodes: [next.port] } }, { routes: [routeTo("default")] }));
+    await balancer.reload(configWith({ default: { nodes: [next.port] } }, { routes: [routeTo("default")] }));
     assert.equal((await event("node_added")).node, next.address);
     assert.equal((await event("node_removed")).node, `127.0.0.1:${old.port}`);
     await idle.log.untilEnd();
@@ -312,13 +312,13 @@ describe("a change of nodes", () => {
     const [a, b] = [await startRawOrigin(t), await startRawOrigin(t, answering(ok("b")))];
     const { port, balancer } = await start(t);
     const nodes = [localNode(a.port), localNode(b.port, 0)];
-    await balancer.reload(configOf({ x: { nodes, policy: "least-loaded" } }));
+    await balancer.reload(configWith({ x: { nodes, policy: "least-loaded" } }));
     const [early, late] = [await connectClient(t, port), await connectClient(t, port)];
     early.send(get("/x"));
     const before = await a.accept();
     await before.log.untilText("\r\n\r\n");
-    await balancer.reload(configOf({ x: { nodes: [b.port], policy: "least-loaded" } }));
-    await balancer.reload(configOf({ x: { nodes, policy: "least-loaded" } }));
+    await balancer.reload(configWith({ x: { nodes: [b.port], policy: "least-loaded" } }));
+    await balancer.reload(configWith({ x: { nodes, policy: "least-loaded" } }));
     late.send(get("/x"));
     const after = await a.accept();
     await after.log.untilText("\r\n\r\n");
@@ -343,7 +343,7 @@ describe("a change of nodes", () => {
       [[1, 0], "aaaa"],
     ] as const) {
       const nodes = [localNode(a, weights[0]), localNode(b, weights[1])];
-      await balancer.reload(configOf({ x: { nodes, policy: "weighted-round-robin" } }));
+      await balancer.reload(configWith({ x: { nodes, policy: "weighted-round-robin" } }));
       assert.equal([...(await asks(client, "/x", 4))].sort().join(""), expected);
     }
   });
@@ -357,13 +357,13 @@ describe("a change of nodes", () => {
       for (let key = 0; key < 40; key++) homes += await ask(client, `/x/${key}`);
       return homes;
     };
-    await balancer.reload(configOf({ x: { nodes: nodes.slice(0, 3) } }));
+    await balancer.reload(configWith({ x: { nodes: nodes.slice(0, 3) } }));
     const before = await homes();
-    await balancer.reload(configOf({ x: { nodes } }));
+    await balancer.reload(configWith({ x: { nodes } }));
     const after = await homes();
     assert.ok(after.includes("d"));
     for (const [key, node] of [...after].entries()) assert.ok(node === before[key] || node === "d", `${key}`);
-    await balancer.reload(configOf({ x: { nodes: nodes.slice(0, 3) } }));
+    await balancer.reload(configWith({ x: { nodes: nodes.slice(0, 3) } }));
     assert.equal(await homes(), before);
   });
 
@@ -386,7 +386,7 @@ describe("a change of nodes", () => {
       address: { kind: "tcp", host: "b", port: b.port, basePath: "" },
       weight: 1,
     } as const;
-    const reloaded = balancer.reload(configOf({ default: { nodes: [named] } }, { routes: [routeTo("default")] }));
+    const reloaded = balancer.reload(configWith({ default: { nodes: [named] } }, { routes: [routeTo("default")] }));
     assert.equal(await ask(client, "/x"), "a", "the old config serves meanwhile");
     answer(["127.0.0.1"]);
     await reloaded;
@@ -405,17 +405,17 @@ describe("a change of nodes", () => {
     assert.equal(await ask(client, "/x"), "a");
     const routes = [routeTo("default")];
     const checked = { checkPath: "/health", checkIntervalMs: 60_000 };
-    await balancer.reload(configOf({ default: { ...checked, nodes: [b.port] } }, { routes }));
+    await balancer.reload(configWith({ default: { ...checked, nodes: [b.port] } }, { routes }));
     assert.equal(b.calls[0].target, "/health");
     assert.equal(await ask(client, "/x"), "b");
     // Another check, over the same node: what was known counts until the first new answer.
-    await balancer.reload(configOf({ default: { ...checked, nodes: [b.port], checkPath: "/other" } }, { routes }));
+    await balancer.reload(configWith({ default: { ...checked, nodes: [b.port], checkPath: "/other" } }, { routes }));
     assert.equal(await ask(client, "/x"), "b");
     await eventually(() => b.calls.some(({ target }) => target === "/other"));
-    await balancer.reload(configOf({ default: { nodes: [b.port] } }, { routes }));
+    await balancer.reload(configWith({ default: { nodes: [b.port] } }, { routes }));
     assert.equal(balancer.snapshot().nodes[0].check, "off");
     assert.equal(await ask(client, "/x"), "b");
-    await balancer.reload(configOf({ default: { ...checked, nodes: [a.port, b.port] } }, { routes }));
+    await balancer.reload(configWith({ default: { ...checked, nodes: [a.port, b.port] } }, { routes }));
     assert.deepEqual(balancer.snapshot().nodes.map(({ check }) => check)[0], "passing");
     await event("node_removed");
   });
@@ -427,7 +427,7 @@ describe("a change of nodes", () => {
     const client = await connectClient(t, port);
     await a.stop();
     assert.equal((await client.ask(get("/x"))).status, 502);
-    await balancer.reload(configOf({ default: { nodes: [b.port] } }, { routes: [routeTo("default")] }));
+    await balancer.reload(configWith({ default: { nodes: [b.port] } }, { routes: [routeTo("default")] }));
     assert.equal(await ask(client, "/x"), "b");
     await b.stop();
     assert.equal((await client.ask(get("/x"))).status, 502);
@@ -440,13 +440,13 @@ describe("a removed cluster", () => {
     const [first, second] = [await startRawOrigin(t), await startRawOrigin(t, answering(ok("second")))];
     const { port, balancer, until } = await start(t);
     const gone = { nodes: ports([first, second]), policy: "weighted-round-robin" } as const;
-    await balancer.reload(configOf({ gone }));
+    await balancer.reload(configWith({ gone }));
     const client = await connectClient(t, port);
     client.send(get("/gone"));
     const node = await first.accept();
     await node.log.untilText("\r\n\r\n");
     const other = { nodes: [1] };
-    await balancer.reload(configOf({ other }));
+    await balancer.reload(configWith({ other }));
     node.destroy();
     const response = await client.response();
     assert.deepEqual([response.status, response.body.toString()], [200, "second"]);
@@ -459,14 +459,14 @@ describe("a removed cluster", () => {
   it("serves who waits in its queue", async (t) => {
     const origin = await startRawOrigin(t);
     const { port, balancer, until } = await start(t);
-    await balancer.reload(configOf({ gone: { nodes: [origin.port], nodeConnectionsMax: 1, queueMax: 5 } }));
+    await balancer.reload(configWith({ gone: { nodes: [origin.port], nodeConnectionsMax: 1, queueMax: 5 } }));
     const [first, second] = [await connectClient(t, port), await connectClient(t, port)];
     first.send(get("/gone"));
     const busy = await origin.accept();
     await busy.log.untilText("\r\n\r\n");
     second.send(get("/gone"));
     await until("one to wait", ({ queued }) => queued === 1);
-    await balancer.reload(configOf({ other: { nodes: [1] } }));
+    await balancer.reload(configWith({ other: { nodes: [1] } }));
     busy.send(ok("first"));
     assert.equal((await first.response()).body.toString(), "first");
     const next = await origin.accept();
@@ -480,11 +480,11 @@ describe("a removed cluster", () => {
     const clock = new FakeClock();
     const [a, b] = [await startRawOrigin(t), await startFunctionNode(t, { name: "b" })];
     const { port, balancer } = await start(t, { nodes: [1] }, clock);
-    await balancer.reload(configOf({ gone: { nodes: ports([a, b]), policy: "weighted-round-robin" } }));
+    await balancer.reload(configWith({ gone: { nodes: ports([a, b]), policy: "weighted-round-robin" } }));
     const client = await connectClient(t, port);
     await a.stop();
     assert.equal(await ask(client, "/gone"), "b");
-    await balancer.reload(configOf({ other: { nodes: [1] } }));
+    await balancer.reload(configWith({ other: { nodes: [1] } }));
     await eventually(() => b.connections === 0);
     assert.deepEqual(balancer.snapshot().nodes.length, 1);
   });
@@ -495,7 +495,7 @@ describe("another policy", () => {
     const nodes = ports(await startFunctionNodes(t, 3));
     const { port, balancer } = await start(t);
     const x = { nodes };
-    await balancer.reload(configOf({ x }));
+    await balancer.reload(configWith({ x }));
     let isOver = false;
     const statuses = new Set<number>();
     let calls = 0;
@@ -516,7 +516,7 @@ describe("another policy", () => {
     ] as const) {
       for (const change of [{}, { nodes: nodes.slice(1) }, { nodes: [...nodes].reverse() }]) {
         const before = calls;
-        await balancer.reload(configOf({ x: { ...x, policy, ...change } }));
+        await balancer.reload(configWith({ x: { ...x, policy, ...change } }));
         await eventually(() => calls > before + 20);
       }
     }
@@ -535,16 +535,16 @@ describe("another route", () => {
     const [a, b] = ports(await startFunctionNodes(t, 2));
     const { port, balancer } = await start(t);
     const clusters = { a: { nodes: [a] }, b: { nodes: [b] } };
-    await balancer.reload(configOf(clusters, { routes: [routeTo("a")] }));
+    await balancer.reload(configWith(clusters, { routes: [routeTo("a")] }));
     const client = await connectClient(t, port);
     assert.equal(await ask(client, "/x"), "a");
     await balancer.reload(
-      configOf(clusters, { routes: [routeTo("b", { name: "x", path: "/x", stripsPrefix: true }), routeTo("a")] }),
+      configWith(clusters, { routes: [routeTo("b", { name: "x", path: "/x", stripsPrefix: true }), routeTo("a")] }),
     );
     const response = await client.ask(get("/x/y"));
     assert.deepEqual([response.json().node, response.json().target], ["b", "/y"]);
     assert.equal(await ask(client, "/z"), "a");
-    await balancer.reload(configOf(clusters, { routes: [routeTo("a", { path: "/only" })] }));
+    await balancer.reload(configWith(clusters, { routes: [routeTo("a", { path: "/only" })] }));
     assert.equal((await client.ask(get("/x"))).status, 404);
     assert.equal(await ask(client, "/only"), "a");
   });
@@ -553,12 +553,12 @@ describe("another route", () => {
     const [a, b] = ports(await startFunctionNodes(t, 2));
     const { port, balancer } = await start(t);
     const clusters = { a: { nodes: [a] }, b: { nodes: [b] } };
-    await balancer.reload(configOf(clusters, { routes: [routeTo("a")] }));
+    await balancer.reload(configWith(clusters, { routes: [routeTo("a")] }));
     const client = await connectClient(t, port);
     await ask(client, "/x");
     client.send("GET /x HTTP/1.1\r\nHost: fn\r\nX-Long: ");
     await eventually(() => balancer.snapshot().counters.bytesIn > get("/x").length);
-    await balancer.reload(configOf(clusters, { routes: [routeTo("b")], headBytesMax: 300 }));
+    await balancer.reload(configWith(clusters, { routes: [routeTo("b")], headBytesMax: 300 }));
     client.send("y\r\n\r\n");
     assert.equal((await client.response()).json().node, "b");
     client.send("GET /x HTTP/1.1\r\nHost: fn\r\nX-Long: ");
@@ -577,12 +577,12 @@ describe("listeners", () => {
     const early = await connectUnix(t, one);
     assert.ok(early);
     await event("listening");
-    await balancer.reload(configOf({ x }, { listeners: [atUnix(one), atUnix(two)] }));
+    await balancer.reload(configWith({ x }, { listeners: [atUnix(one), atUnix(two)] }));
     assert.equal((await event("listening")).address, `unix:${two}`);
     const other = await connectUnix(t, two);
     assert.ok(other);
     assert.deepEqual([await ask(early, "/x"), await ask(other, "/x")], ["a", "a"]);
-    await balancer.reload(configOf({ x }, { listeners: [atUnix(two)] }));
+    await balancer.reload(configWith({ x }, { listeners: [atUnix(two)] }));
     assert.equal((await event("listener_closed")).address, `unix:${one}`);
     assert.equal(await connectUnix(t, one), undefined);
     assert.deepEqual([await ask(early, "/x"), await ask(other, "/x")], ["a", "a"]);
@@ -594,16 +594,16 @@ describe("listeners", () => {
     const { port, balancer, config } = await start(t, { nodes: [node.port] });
     const x = { nodes: [node.port] };
     const [{ address }] = config.listeners;
-    await balancer.reload(configOf({ x }));
+    await balancer.reload(configWith({ x }));
     const plain = await connectClient(t, port);
     const routes = { listeners: [{ address, proxyProtocol: true }], trustedProxies: ["127.0.0.1"] };
-    await balancer.reload(configOf({ x }, routes));
+    await balancer.reload(configWith({ x }, routes));
     const proxied = await connectClient(t, port);
     proxied.send("PROXY TCP4 192.0.2.7 127.0.0.1 1 2\r\n");
     assert.deepEqual([await ask(plain, "/x"), await ask(proxied, "/x")], ["a", "a"]);
     const forwarded = node.calls.map(({ rawHeaders }) => rawHeaders[rawHeaders.indexOf("X-Forwarded-For") + 1]);
     assert.deepEqual(forwarded, ["127.0.0.1", "192.0.2.7"]);
-    await balancer.reload(configOf({ x }));
+    await balancer.reload(configWith({ x }));
     assert.equal(await ask(await connectClient(t, port), "/x"), "a");
   });
 
@@ -611,7 +611,7 @@ describe("listeners", () => {
     const [a, b] = ports(await startFunctionNodes(t, 2));
     const directory = makeDirectory(t);
     const { port, balancer, config, events } = await start(t);
-    const before = configOf({ x: { nodes: [a], policy: "weighted-round-robin" } });
+    const before = configWith({ x: { nodes: [a], policy: "weighted-round-robin" } });
     await balancer.reload(before);
     const client = await connectClient(t, port);
     assert.equal(await ask(client, "/x"), "a");
@@ -620,7 +620,7 @@ describe("listeners", () => {
     const logged = events.length;
     await assert.rejects(
       balancer.reload(
-        configOf(
+        configWith(
           { x: { nodes: [b] }, y: { nodes: [b] } },
           {
             listeners: [...config.listeners, atUnix(`${directory}/good`), atUnix(`${directory}/nowhere/bad`)],
@@ -653,7 +653,7 @@ describe("the access log", () => {
       existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n").filter(Boolean) : [];
     const { port, balancer } = await start(t);
     const x = { nodes: [origin.port], nodeKeepAliveTimeoutMs: 0 };
-    await balancer.reload(configOf({ x, gone: x }));
+    await balancer.reload(configWith({ x, gone: x }));
     const [quiet, stays, goes] = [
       await connectClient(t, port),
       await connectClient(t, port),
@@ -669,10 +669,10 @@ describe("the access log", () => {
       };
     };
     const endQuiet = await begin(quiet, "/x/before-any-log");
-    await balancer.reload(configOf({ x, gone: x }, { accessLog: one }));
+    await balancer.reload(configWith({ x, gone: x }, { accessLog: one }));
     await endQuiet();
     const [endStays, endGoes] = [await begin(stays, "/x/stays"), await begin(goes, "/gone/goes")];
-    await balancer.reload(configOf({ x }, { accessLog: two }));
+    await balancer.reload(configWith({ x }, { accessLog: two }));
     await endStays();
     await endGoes();
     await eventually(() => lines(two).length === 2);
@@ -680,7 +680,7 @@ describe("the access log", () => {
       lines(two).map((line) => JSON.parse(line).target),
       ["/x/stays", "/gone/goes"],
     );
-    await balancer.reload(configOf({ x }));
+    await balancer.reload(configWith({ x }));
     await (await begin(quiet, "/x/unlogged"))();
     assert.deepEqual([lines(one), lines(two).length], [[], 2]);
   });
@@ -688,7 +688,7 @@ describe("the access log", () => {
   it("that cannot be opened leaves all as it was", async (t) => {
     const node = await startFunctionNode(t, { name: "a" });
     const { port, balancer } = await start(t, { nodes: [node.port] });
-    await assert.rejects(balancer.reload(configOf({ x: { nodes: [1] } }, { accessLog: "/nowhere/at/all" })), {
+    await assert.rejects(balancer.reload(configWith({ x: { nodes: [1] } }, { accessLog: "/nowhere/at/all" })), {
       code: "ERR_OPTION",
     });
     assert.equal(await ask(await connectClient(t, port), "/x"), "a");
@@ -700,13 +700,16 @@ describe("limits", () => {
     const node = await startFunctionNode(t, { name: "a" });
     const { port, balancer } = await start(t);
     const x = { nodes: [node.port] };
-    await balancer.reload(configOf({ x }));
+    await balancer.reload(configWith({ x }));
     const client = await connectClient(t, port);
     const post = async () =>
       (await client.ask("POST /x HTTP/1.1\r\nHost: fn\r\nContent-Length: 2\r\n\r\nab", "POST")).status;
     assert.equal(await post(), 200);
     await balancer.reload(
-      configOf({ x: { ...x, bodyBytesMax: 1 } }, { connectionsPerClientMax: 1, headFieldsMax: 3, targetBytesMax: 16 }),
+      configWith(
+        { x: { ...x, bodyBytesMax: 1 } },
+        { connectionsPerClientMax: 1, headFieldsMax: 3, targetBytesMax: 16 },
+      ),
     );
     assert.equal((await client.ask(get("/x"))).status, 200);
     // Connections from before the limit are counted, too.
@@ -727,13 +730,13 @@ describe("limits", () => {
     const origin = await startRawOrigin(t);
     const { port, balancer, until } = await start(t);
     const x = { nodes: [origin.port], nodeConnectionsMax: 1, queueMax: 1 };
-    await balancer.reload(configOf({ x }));
+    await balancer.reload(configWith({ x }));
     const [first, second] = [await connectClient(t, port), await connectClient(t, port)];
     first.send(get("/x"));
     const one = await origin.accept();
     second.send(get("/x"));
     await until("one to wait", ({ queued }) => queued === 1);
-    await balancer.reload(configOf({ x: { ...x, nodeConnectionsMax: 2 } }));
+    await balancer.reload(configWith({ x: { ...x, nodeConnectionsMax: 2 } }));
     const two = await origin.accept();
     for (const node of [one, two]) {
       await node.log.untilText("\r\n\r\n");
@@ -747,13 +750,13 @@ describe("reloads", () => {
   it("are made one after the other, and a bad one among them changes nothing", async (t) => {
     const [a, b] = ports(await startFunctionNodes(t, 2));
     const { port, balancer, events } = await start(t);
-    const bad = configOf({
+    const bad = configWith({
       x: { nodes: [b], requestHeaders: [{ action: "set", name: "Content-Length", value: "5" }] },
     });
     const outcomes = await Promise.allSettled([
-      balancer.reload(configOf({ x: { nodes: [b] } })),
+      balancer.reload(configWith({ x: { nodes: [b] } })),
       balancer.reload(bad),
-      balancer.reload(configOf({ x: { nodes: [a] }, y: { nodes: [b] } })),
+      balancer.reload(configWith({ x: { nodes: [a] }, y: { nodes: [b] } })),
     ]);
     assert.deepEqual(
       outcomes.map(({ status }) => status),
@@ -767,7 +770,7 @@ describe("reloads", () => {
   });
 
   it("are refused before the balancer listens, while it drains and when it is closed", async (t) => {
-    const config = configOf({ x: { nodes: [1] } });
+    const config = configWith({ x: { nodes: [1] } });
     const early = createBalancer(config, { log: { debug() {}, info() {}, warn() {}, error() {} } });
     await assert.rejects(early.reload(config), { code: "ERR_LISTEN" });
     await early.close();
@@ -798,7 +801,7 @@ describe("reloads", () => {
       );
       const listeners = [...config.listeners, atUnix(`${directory}/s`)];
       const reloaded = balancer.reload(
-        configOf({ default: { nodes: [node.port, named] }, y: { nodes: [named] } }, { listeners }),
+        configWith({ default: { nodes: [node.port, named] }, y: { nodes: [named] } }, { listeners }),
       );
       const refused = assert.rejects(reloaded, { code: "ERR_LISTEN" });
       await balancer[end]();
@@ -809,7 +812,7 @@ describe("reloads", () => {
   it("over the same config change nothing", async (t) => {
     const [a] = ports(await startFunctionNodes(t, 1));
     const { port, balancer, events } = await start(t);
-    const config = configOf({ x: { nodes: [a], policy: "least-loaded", checkPath: "/health" } }, { requestId: true });
+    const config = configWith({ x: { nodes: [a], policy: "least-loaded", checkPath: "/health" } }, { requestId: true });
     await balancer.reload(config);
     const client = await connectClient(t, port);
     await ask(client, "/x");

@@ -13,6 +13,16 @@ export type FlatConfig = ProcessSettings & ClusterSettings & Pick<Config, "liste
 export const DEFAULTS: FlatConfig = {
   listeners: [{ address: { kind: "tcp", host: "127.0.0.1", port: 0 }, proxyProtocol: false }],
   nodes: [],
+  tlsCertFiles: [],
+  tlsKeyFiles: [],
+  tlsMinVersion: "1.2",
+  tlsClientAuth: "none",
+  tlsClientCaFile: "",
+  nodeTlsCaFile: "",
+  nodeTlsName: "",
+  nodeTlsCertFile: "",
+  nodeTlsKeyFile: "",
+  nodeTlsVerifies: true,
   key: [{ kind: "path" }],
   keyRequired: false,
   policy: "ring-hash",
@@ -41,6 +51,7 @@ export const DEFAULTS: FlatConfig = {
   silenceMs: 1000,
   bodyIdleTimeoutMs: 60_000,
   exchangeTimeoutMs: 0,
+  handshakeTimeoutMs: 10_000,
   headTimeoutMs: 10_000,
   keepAliveTimeoutMs: 60_000,
   nodeKeepAliveTimeoutMs: 4000,
@@ -78,6 +89,7 @@ export const DEFAULTS: FlatConfig = {
   targetBytesMax: 8 * 1024,
   responseHeadBytesMax: 64 * 1024,
   bodyBytesMax: 0,
+  handshakesMax: 1024,
   connectionsMax: 10_000,
   connectionsPerClientMax: 0,
   requestsPerConnectionMax: 100_000,
@@ -138,6 +150,20 @@ export async function startBalancer(
   config: TestConfig,
   dependencies: Partial<BalancerDependencies> = {},
 ): Promise<TestBalancer> {
+  const complete: FlatConfig = {
+    ...DEFAULTS,
+    ...config,
+    nodes: config.nodes.map((node) => (typeof node === "number" ? localNode(node) : node)),
+  };
+  return { ...(await startConfig(t, oneCluster(complete), dependencies)), config: complete };
+}
+
+/** As `startBalancer`, with a whole config. */
+export async function startConfig(
+  t: TestContext,
+  config: Config,
+  dependencies: Partial<BalancerDependencies> = {},
+): Promise<Omit<TestBalancer, "config">> {
   const events: LogEvent[] = [];
   const arrivals = new ByteLog();
   const given = new Set<LogEvent>();
@@ -146,17 +172,13 @@ export async function startBalancer(
     arrivals.wake();
   };
   const log = { debug: record("debug"), info: record("info"), warn: record("warn"), error: record("error") };
-  const complete: FlatConfig = {
-    ...DEFAULTS,
-    ...config,
-    nodes: config.nodes.map((node) => (typeof node === "number" ? localNode(node) : node)),
-  };
-  const balancer = createBalancer(oneCluster(complete), { log, random: seeded(++started), ...dependencies });
+  const balancer = createBalancer(config, { log, random: seeded(++started), ...dependencies });
   t.after(async () => {
     await balancer.close();
-    const { connections, exchanges, tunnels, queued, timers, nodes } = balancer.snapshot();
+    const { connections, handshakes, exchanges, tunnels, queued, timers, nodes } = balancer.snapshot();
     const left = {
       connections,
+      handshakes,
       exchanges,
       tunnels,
       queued,
@@ -167,14 +189,22 @@ export async function startBalancer(
     const none = nodes.map(() => 0);
     assert.deepEqual(
       left,
-      { connections: 0, exchanges: 0, tunnels: 0, queued: 0, timers: 0, inFlight: none, nodeConnections: none },
+      {
+        connections: 0,
+        handshakes: 0,
+        exchanges: 0,
+        tunnels: 0,
+        queued: 0,
+        timers: 0,
+        inFlight: none,
+        nodeConnections: none,
+      },
       "something was left after close",
     );
   });
   const addresses = await balancer.listen();
   return {
     balancer,
-    config: complete,
     addresses,
     port: Number(/:(\d+)$/.exec(addresses[0])?.[1] ?? 0),
     events,

@@ -100,7 +100,14 @@ export function forwardRequests(pieces: readonly Buffer[], options: CodecOptions
 }
 
 export function linesFor(port: number): ForwardedLines {
-  return forwardedLines({ config: DEFAULTS, isTrusted: false, address: CLIENT, port, viaName: VIA });
+  return forwardedLines({
+    config: DEFAULTS,
+    isTrusted: false,
+    address: CLIENT,
+    port,
+    isEncrypted: false,
+    viaName: VIA,
+  });
 }
 
 function requestOf(head: RequestHead, buffer: Buffer): Omit<ForwardedRequest, "bytes" | "bodyBytes"> {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createSecureServer, type ServerOptions as SecureOptions } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { TestContext } from "node:test";
 
@@ -52,14 +53,16 @@ export interface FunctionNodeOptions {
   /** Sees the head before the body is read; true: it deals with the request itself. */
   readonly onHead?: (request: IncomingMessage, response: ServerResponse) => boolean;
   readonly keepAliveTimeoutMs?: number;
+  /** Speaks TLS with this certificate. Default: speaks in the clear. */
+  readonly tls?: SecureOptions;
 }
 
 export async function startFunctionNode(t: TestContext, options: FunctionNodeOptions): Promise<FunctionNode> {
-  const { name, answer = introduce(name), onHead, keepAliveTimeoutMs = 5000 } = options;
+  const { name, answer = introduce(name), onHead, keepAliveTimeoutMs = 5000, tls } = options;
   const calls: CallSeen[] = [];
   const sockets = new Set<Socket>();
   let headsSeen = 0;
-  const server = createServer({ keepAliveTimeout: keepAliveTimeoutMs }, (request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     headsSeen++;
     if (onHead?.(request, response) === true) return;
     const hash = createHash("sha256");
@@ -81,7 +84,10 @@ export async function startFunctionNode(t: TestContext, options: FunctionNodeOpt
     });
     // A client that went away in mid-body: nothing is answered.
     request.on("error", () => response.destroy());
-  });
+  };
+  const keepAlive = { keepAliveTimeout: keepAliveTimeoutMs };
+  const server =
+    tls === undefined ? createServer(keepAlive, onRequest) : createSecureServer({ ...keepAlive, ...tls }, onRequest);
   server.on("connection", (socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
