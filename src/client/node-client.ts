@@ -12,18 +12,6 @@ export type NodeTlsOptions = Pick<
   "ca" | "cert" | "key" | "passphrase" | "rejectUnauthorized" | "servername" | "minVersion"
 >;
 
-/** Throws `ERR_OPTION` for what TLS cannot use: else the first dial would, and every other. */
-export function proveNodeTls({ ca, cert, key, passphrase, minVersion }: NodeTlsOptions): void {
-  const isHalf = (cert === undefined) !== (key === undefined);
-  if (isHalf) throw new FnlbError("ERR_OPTION", 'option "tls" must have cert and key together, got one of them');
-  try {
-    createSecureContext({ ca, cert, key, passphrase, minVersion });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new FnlbError("ERR_OPTION", `option "tls" must be what TLS can use, got ${reason}`, { cause: error });
-  }
-}
-
 export interface NodeClientOptions {
   /** Time to connect, in milliseconds. */
   readonly connectTimeoutMs: number;
@@ -200,6 +188,16 @@ function originOf({ address }: Node): string {
   if (address.kind === "unix") return "http://localhost";
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   return `${address.tls === true ? "https" : "http"}://${host}:${address.port}`;
+}
+
+/** Throws `ERR_OPTION` for texts that TLS cannot use: each dial would fail of them, and blame the node. */
+export function checkTls(tls: NodeTlsOptions): void {
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FnlbError("ERR_OPTION", `option "tls" must be what tls.connect can use, got ${reason}`, { cause: error });
+  }
 }
 
 /** Whose certificate a node must have. */

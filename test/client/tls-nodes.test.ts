@@ -46,41 +46,7 @@ async function failureOf(fetching: Promise<unknown>): Promise<unknown> {
   return (cause as { readonly code?: unknown }).code;
 }
 
-describe("the library's https nodes", () => {
-  it("are spoken to in TLS, over connections that are used again, whatever hosts are asked for", async (t) => {
-    const origin = await startTlsOrigin(t, localhost, answering(ok('{"node":"a"}')));
-    const { dispatcher } = open(t, { nodes: `https://127.0.0.1:${origin.port}`, tls: { ca } });
-    const asked = ["one.example", "two.example", "127.0.0.1:81", "one.example", "two.example", "three.example"];
-    for (const host of asked) assert.equal(await ask(dispatcher, `http://${host}/f`), "a");
-    const { length } = origin.connections;
-    // A second one where the next request came before the last one had been put away.
-    assert.ok(length <= 2, `another Host is not another node: ${length} connections`);
-    const texts = origin.connections.map(({ text }) => text).join("");
-    for (const host of asked) assert.match(texts, new RegExp(`\r\nhost: ${host}\r\n`, "i"));
-  });
-
-  it("are asked for by their own name or by the one that is given, never by the Host of a request", async (t) => {
-    const issued = authority.issue({ dns: ["localhost", "fn.internal"] });
-    const origin = await startTlsOrigin(t, issued, answering(ok('{"node":"a"}', "Content-Type: application/json\r\n")));
-    for (const [host, tls, name] of [
-      ["localhost", { ca }, "localhost"],
-      ["127.0.0.1", { ca, servername: "fn.internal" }, "fn.internal"],
-    ] as const) {
-      const { dispatcher } = open(t, { nodes: `https://${host}:${origin.port}`, tls });
-      assert.equal(await ask(dispatcher), "a");
-      const { socket } = await origin.accept();
-      assert.equal((socket as { readonly servername?: string | false }).servername, name);
-    }
-  });
-
-  it("are dead when nobody we trust vouches for them, which is so by default", async (t) => {
-    const node = await startFunctionNode(t, { name: "a", tls: localhost });
-    const { dispatcher, event } = open(t, { nodes: `https://127.0.0.1:${node.port}` });
-    assert.equal(await failureOf(ask(dispatcher)), "ERR_NO_FALLBACK_NODE_FOUND");
-    assert.equal((await event("node_dead")).code, "UNABLE_TO_VERIFY_LEAF_SIGNATURE");
-    assert.equal(node.headsSeen, 0);
-  });
-
+describe("https nodes of a dispatcher", () => {
   it("are dead when their certificate is for another name, and their requests go elsewhere, bodies and all", async (t) => {
     const other = authority.issue({ dns: ["functions.example"] });
     const wrong = await startFunctionNode(t, { name: "wrong", tls: other });
@@ -97,13 +63,6 @@ describe("the library's https nodes", () => {
     }
     assert.equal((await event("node_dead")).code, "ERR_TLS_CERT_ALTNAME_INVALID");
     assert.equal(wrong.headsSeen, 0);
-  });
-
-  it("are not verified when that is said", async (t) => {
-    const stranger = createAuthority("stranger").issue({ dns: ["other.example"] });
-    const node = await startFunctionNode(t, { name: "a", tls: stranger });
-    const { dispatcher } = open(t, { nodes: `https://127.0.0.1:${node.port}`, tls: { rejectUnauthorized: false } });
-    assert.equal(await ask(dispatcher), "a");
   });
 
   it("are shown a certificate of ours", async (t) => {
@@ -129,53 +88,6 @@ describe("the library's https nodes", () => {
     await peer.log.untilEnd();
   });
 
-  it("come back by a ping that shakes hands: one that only accepts does not", async (t) => {
-    const clock = new FakeClock();
-    const node = await startFunctionNode(t, { name: "a", tls: localhost });
-    const { port } = node;
-    await node.stop();
-    const { dispatcher, event } = open(t, {
-      nodes: `https://127.0.0.1:${port}`,
-      tls: { ca },
-      clock,
-      pingIntervalMs: 1000,
-    });
-    assert.equal(await failureOf(ask(dispatcher)), "ERR_NO_FALLBACK_NODE_FOUND");
-    await event("node_dead");
-    const plain = await startRawOrigin(t, () => {}, port);
-    await clock.advance(1200);
-    const pinged = await plain.accept();
-    assert.equal((await pinged.log.untilLength(1))[0], 22, "a ClientHello");
-    pinged.destroy();
-    assert.equal(dispatcher.nodes[0].alive, false);
-    await plain.stop();
-    await node.start();
-    let isBack = false;
-    void event("node_alive").then(() => {
-      isBack = true;
-    });
-    while (!isBack) await clock.advance(100);
-    assert.equal(await ask(dispatcher), "a");
-  });
-
-  it("are asked in TLS whether they still answer", async (t) => {
-    const clock = new FakeClock();
-    const origin = await startTlsOrigin(t, localhost);
-    const nodes = `https://127.0.0.1:${origin.port}`;
-    const { dispatcher } = open(t, { nodes, tls: { ca }, clock, silenceMs: 1000 });
-    const asking = ask(dispatcher);
-    const slow = await origin.accept();
-    await slow.log.untilText("\r\n\r\n");
-    await clock.advance(1500);
-    const question = await origin.accept();
-    await question.log.untilText("OPTIONS * HTTP/1.1\r\n");
-    question.send(ok(""));
-    await question.log.untilEnd();
-    assert.equal(dispatcher.nodes[0].suspect, false);
-    slow.send(ok('{"node":"slow"}'));
-    assert.equal(await asking, "slow");
-  });
-
   it("may stand behind a reverse proxy", async (t) => {
     const node = await startFunctionNode(t, { name: "a", tls: localhost });
     const proxy = consistentHashReverseProxy({ nodes: `https://127.0.0.1:${node.port}`, tls: { ca } });
@@ -192,7 +104,10 @@ describe("the library's https nodes", () => {
 
   it("with texts that TLS cannot use are refused at once", () => {
     const nodes = "https://a";
-    for (const tls of [{ ca: "nothing", cert: "nothing", key: "nothing" }, { cert: ca }, { key: localhost.key }])
+    for (const tls of [
+      { cert: "nothing", key: "nothing" },
+      { cert: localhost.cert, key: createAuthority().issue({}).key },
+    ])
       assert.throws(() => new FallbackRoundTripper({ nodes, tls }), { code: "ERR_OPTION", message: /^option "tls"/ });
   });
 });

@@ -340,12 +340,16 @@ describe("checks and reloads", () => {
   it("FB7: send a node that a reload adds nothing before its first passed check", async (t) => {
     const old = await startMoodyNode(t, "old");
     const added = await startGatedNode(t, "added");
-    const { ask, balancer, config, verdicts, until } = await start(t, [old]);
-    await balancer.reload(oneCluster({ ...config, nodes: [localNode(old.port), localNode(added.port)] }));
+    const { ask, balancer, config, clock, verdicts, until } = await start(t, [old]);
+    const reloaded = balancer.reload(oneCluster({ ...config, nodes: [localNode(old.port), localNode(added.port)] }));
     const call = await added.next();
     assert.equal(call.target, "/health");
     for (let number = 0; number < 6; number++) assert.equal((await ask()).body.toString(), "old");
-    assert.deepEqual(verdicts(), ["passing", "unknown"]);
+    assert.deepEqual(verdicts(), ["passing"], "the new config waits for the first verdict");
+    await clock.advance(2000);
+    await reloaded;
+    for (let number = 0; number < 6; number++) assert.equal((await ask()).body.toString(), "old");
+    assert.deepEqual(verdicts(), ["passing", "unknown"], "but no longer than two seconds");
     call.answer();
     await until("the verdict", ({ nodes }) => nodes[1].check === "passing");
     const first = ask();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import type { NodeConfig } from "../../src/config/config.js";
 import type { TlsNodeConfig } from "../../src/config/tls.js";
-import { startBalancer, type TestConfig } from "../support/balancer.js";
+import { oneCluster, startBalancer, type TestConfig } from "../support/balancer.js";
 import { certificateFiles, createAuthority } from "../support/certificates.js";
 import { FakeClock } from "../support/fake-clock.js";
 import { startFunctionNode } from "../support/function-node.js";
@@ -15,7 +15,7 @@ const ca = authority.cert;
 const localhost = authority.issue({ dns: ["localhost"], ips: ["127.0.0.1"] });
 const elsewhere = authority.issue({ dns: ["elsewhere.example"] });
 const GET = "GET / HTTP/1.1\r\nHost: fn\r\n\r\n";
-const CHECKS = { checkPath: "/health", checkIntervalMs: 50, checkTimeoutMs: 2000 } as const;
+const CHECKS = { checkPath: "/health", checkIntervalMs: 50, checkTimeoutMs: 500 } as const;
 
 for (const sockets of ["fast", "plain"]) {
   const caOf = (t: TestContext) => certificateFiles(t).write("ca.crt", ca);
@@ -63,6 +63,21 @@ for (const sockets of ["fast", "plain"]) {
       await balancer.reloadCertificates();
       await event("node_passing");
       assert.equal((await (await connectClient(t, port)).ask(GET)).status, 200);
+    });
+
+    it("a node whose authorities a reload changes is checked before it gets its next request", async (t) => {
+      const files = certificateFiles(t);
+      const origin = await startTlsOrigin(t, localhost, answering(ok("fine")));
+      const [before, after] = [files.write("1.crt", ca), files.write("2.crt", ca)];
+      const { event, balancer, config, port } = await start(t, secureNode(origin.port, { caFile: before }), CHECKS);
+      await event("node_passing");
+      origin.freeze();
+      await balancer.reload(oneCluster({ ...config, nodes: [secureNode(origin.port, { caFile: after })] }));
+      const client = await connectClient(t, port);
+      assert.equal((await client.ask(GET)).status, 503);
+      origin.thaw();
+      await event("node_passing");
+      assert.equal((await client.ask(GET)).status, 200);
     });
 
     it("a silent node is asked in TLS, and keeps its requests when it answers", async (t) => {

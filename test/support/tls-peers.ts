@@ -65,6 +65,8 @@ export interface TlsOrigin {
   accept(): Promise<TlsClient>;
   /** Connections that come from now on are accepted, and their handshakes are not answered. */
   freeze(): void;
+  /** Those that come from now on are answered again. */
+  thaw(): void;
 }
 
 export async function startTlsOrigin(
@@ -111,6 +113,9 @@ export async function startTlsOrigin(
     accept: () => arrivals.until(`connection ${given + 1} of a node`, () => connections[given] && connections[given++]),
     freeze() {
       isFrozen = true;
+    },
+    thaw() {
+      isFrozen = false;
     },
   };
 }
