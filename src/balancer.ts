@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { secureStandIns } from "./assembly/discovered-nodes.js";
 import { httpDate } from "./assembly/http-date.js";
 import { Listeners } from "./assembly/listeners.js";
 import { routingOf } from "./assembly/routing.js";
@@ -8,6 +9,7 @@ import type { ClusterConfig, Config, NodeConfig } from "./config/config.js";
 import { type Clock, sleep } from "./core/clock.js";
 import { Counters } from "./core/counters.js";
 import type { Log } from "./core/log.js";
+import type { OpenLookup } from "./core/lookup.js";
 import type { NodeCheck, NodeMode } from "./core/node.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
@@ -19,6 +21,7 @@ import { systemClock } from "./system/clock.js";
 import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
 import { Keyring } from "./system/keyring.js";
 import { LineFile } from "./system/line-file.js";
+import { systemLookup } from "./system/name-lookup.js";
 import { openSockets, type Sockets } from "./system/sockets.js";
 
 export interface BalancerDependencies {
@@ -30,6 +33,8 @@ export interface BalancerDependencies {
   readonly random?: () => number;
   /** Resolves the names of nodes. Default: the system's resolver. */
   readonly resolve?: Resolve;
+  /** Asks DNS for nodes that are to be discovered. Default: the resolvers that the system is configured with. */
+  readonly openLookup?: OpenLookup;
   /** "plain" keeps to the public socket API. Default: `FNLB_SOCKETS`. */
   readonly sockets?: string;
 }
@@ -120,6 +125,7 @@ interface Running {
 export function createBalancer(given: Config, dependencies: BalancerDependencies): Balancer {
   let config = complete(given);
   const { log, clock = systemClock, random = Math.random, resolve = systemResolve } = dependencies;
+  const { openLookup = () => systemLookup() } = dependencies;
   for (const cluster of config.clusters) proveCluster(config, cluster, { clock, random });
   const counters = new Counters();
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
@@ -187,13 +193,14 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
 
   /** Reads the certificates that a config needs; see `Keyring.adopt`. */
   function adoptKeys({ listeners, clusters }: Config): Promise<() => void> {
-    const nodes = clusters.flatMap((cluster) => cluster.nodes);
+    const nodes = clusters.flatMap((cluster) => [...cluster.nodes, ...secureStandIns(cluster)]);
     return keyring.adopt(listeners, nodes);
   }
 
   function makeCluster(context: ProxyContext, cluster: ClusterConfig): RunningCluster {
     const securityOf = (node: NodeConfig) => keyring.securityOf(node);
-    return new RunningCluster({ context, random, resolve, securityOf, stopping: stopping.signal, keep }, cluster);
+    const { signal } = stopping;
+    return new RunningCluster({ context, random, resolve, openLookup, securityOf, stopping: signal, keep }, cluster);
   }
 
   function openAccessLog({ accessLog: path }: Config): OpenAccessLog | undefined {
@@ -304,7 +311,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
 
   return {
     async listen() {
-      const nodes = config.clusters.flatMap((cluster) => cluster.nodes.map(({ id }) => id));
+      const nodes = config.clusters.flatMap(({ nodes, discover }) => [
+        ...nodes.map(({ id }) => id),
+        ...(discover.kind === "none" ? [] : [discover.name]),
+      ]);
       log.info(
         { event: "forwarding", nodes, connectionsMax: config.connectionsMax },
         `forwarding calls to [${nodes.join(" ")}]`,

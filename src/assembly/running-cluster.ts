@@ -6,7 +6,8 @@ import { type Cluster, staticCluster } from "../core/cluster.js";
 import { DeadHosts } from "../core/dead-hosts.js";
 import type { Exchange } from "../core/exchange.js";
 import { LoadWait } from "../core/load-wait.js";
-import { createNode, type Node } from "../core/node.js";
+import type { OpenLookup } from "../core/lookup.js";
+import { createNode, type Node, type NodeMode } from "../core/node.js";
 import type { OutlierDetector } from "../core/outlier.js";
 import type { Policy } from "../core/policies/policy.js";
 import { createPolicy } from "../core/policies/table.js";
@@ -24,6 +25,7 @@ import { NodePool, type NodePoolEvents } from "../proxy/node-pool.js";
 import { AddressBook, type Resolve } from "../system/address-book.js";
 import { affinityOf } from "./affinity.js";
 import { Checks, checkOf } from "./checks.js";
+import { DiscoveredNodes } from "./discovered-nodes.js";
 import { breakerOf, editsOf, outlierOf } from "./protection.js";
 
 export interface RunningClusterDependencies {
@@ -31,6 +33,8 @@ export interface RunningClusterDependencies {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly resolve: Resolve;
+  /** Asks DNS for nodes. */
+  readonly openLookup: OpenLookup;
   /** How a node is dialled that is spoken to in TLS. */
   readonly securityOf: (node: NodeConfig) => DialSecurity | undefined;
   /** Ends every loop. */
@@ -106,6 +110,8 @@ const CHECK_FIELDS = [
 
 /** How often ejected nodes are asked whether their time is over. */
 const OUTLIER_LOOP_MS = 250;
+/** Nodes that are gone of which is known how the operator left them. */
+const MODES_MAX = 10_000;
 const SILENCE_CHECK_MS_MIN = 25;
 const SILENCE_CHECK_MS_MAX = 250;
 
@@ -124,6 +130,7 @@ export class RunningCluster {
   readonly #poolEvents: NodePoolEvents;
   readonly #ping: Ping;
   readonly #checks: Checks;
+  readonly #discovered: DiscoveredNodes;
   /** How each node is spoken to in TLS. */
   readonly #tlsTexts = new WeakMap<Node, string | undefined>();
   readonly #securities = new WeakMap<Node, DialSecurity>();
@@ -131,7 +138,13 @@ export class RunningCluster {
   readonly #total = { inFlight: 0 };
   #outlier: OutlierDetector | undefined;
   #breaker: CircuitBreaker | undefined;
+  /** What the nodes were made of. */
+  #given: readonly NodeConfig[];
   #nodes: readonly Node[];
+  /** What the operator said of nodes that are gone, by id: one that comes back is still drained. */
+  readonly #modes = new Map<string, NodeMode>();
+  /** Nothing is warm before the cluster runs. */
+  #isRunning = false;
 
   constructor(dependencies: RunningClusterDependencies, { name, ...settings }: ClusterConfig) {
     const { context, resolve, stopping } = dependencies;
@@ -140,6 +153,7 @@ export class RunningCluster {
     this.#dependencies = dependencies;
     this.#signal = AbortSignal.any([this.#stop.signal, stopping]);
     const config: Settings = { ...context.config, ...settings };
+    this.#given = settings.nodes;
     this.#nodes = settings.nodes.map((node, index) => this.#makeNode(node, index, config));
     const securityOf = (node: Node) => this.#securities.get(node);
     this.#addressBook = new AddressBook({ clock, log, resolve, securityOf }, config, this.#nodes);
@@ -189,6 +203,14 @@ export class RunningCluster {
       keep: dependencies.keep,
       onChange: () => this.#outlier?.noteHealth(),
     });
+    this.#discovered = new DiscoveredNodes({
+      context: this.#context,
+      random: dependencies.random,
+      openLookup: dependencies.openLookup,
+      signal: this.#signal,
+      keep: dependencies.keep,
+      onChange: () => this.#setNodes(this.#discovered.joinedTo(this.#context.config)),
+    });
   }
 
   get context(): ClusterContext {
@@ -203,9 +225,9 @@ export class RunningCluster {
     });
   }
 
-  /** Looks the names up; resolves when every one has had its first answer, or a short time to get one. */
-  open(): Promise<void> {
-    return this.#addressBook.open(this.#signal);
+  /** Looks for nodes and names; resolves when each has had its first answer, or a short time to get one. */
+  async open(): Promise<void> {
+    await Promise.all([this.#addressBook.open(this.#signal), this.#discovered.open()]);
   }
 
   /** Starts the loops; resolves when what checks say first is known, or a short time has passed. */
@@ -242,6 +264,7 @@ export class RunningCluster {
       ),
     );
     keep(this.#runOutlier());
+    this.#isRunning = true;
     await this.#checks.open(this.#nodes);
   }
 
@@ -275,17 +298,36 @@ export class RunningCluster {
     if (before.responseHeadBytesMax !== settings.responseHeadBytesMax) {
       context.responseHead = new ResponseHead(context.config);
     }
-    if (changed(["nodes"])) this.#updateNodes(settings.nodes);
+    if (changed(["discover"])) this.#discovered.restart(this.#given);
+    const areNewNodes = this.#updateNodes(this.#discovered.joinedTo(settings));
     if (changed(POLICY_FIELDS) || isNewProtection || isNewAffinity) {
       context.cluster = this.#makeCluster(context.config);
-    } else if (changed(["nodes"])) context.cluster.update(this.#nodes);
+    } else if (areNewNodes) context.cluster.update(this.#nodes);
     if (changed(CHECK_FIELDS)) this.#checks.restart(this.#nodes);
     else this.#checks.update(this.#nodes);
     // Limits may have grown.
     this.roundTripper.onRoom();
   }
 
-  #updateNodes(next: readonly NodeConfig[]): void {
+  /** Other nodes from the next request on. */
+  #setNodes(next: readonly NodeConfig[]): void {
+    const { cluster, config } = this.#context;
+    if (!this.#updateNodes(next)) return;
+    if (this.#isRunning) {
+      cluster.update(this.#nodes);
+      this.#checks.update(this.#nodes);
+    } else {
+      // Those of the start are not young among others, and their checks begin with all the others.
+      this.#context.cluster = this.#makeCluster(config);
+    }
+    this.roundTripper.onRoom();
+  }
+
+  /** Makes and retires nodes; false if they are the same as before. */
+  #updateNodes(next: readonly NodeConfig[]): boolean {
+    const weights = new Map(this.#given.map(({ id, weight }) => [id, weight]));
+    if (JSON.stringify(next) === JSON.stringify(this.#given)) return false;
+    this.#given = next;
     const { log, config: settings } = this.#context;
     const known = new Map(this.#nodes.map((node) => [`${node.id} ${this.#tlsTexts.get(node)}`, node]));
     // One that is spoken to in another way is another node.
@@ -306,7 +348,8 @@ export class RunningCluster {
     this.#nodes = next.map((config) => {
       const node = before(config);
       if (node !== undefined) {
-        node.weight = config.weight;
+        // The operator's word stays, unless it is he who changed the list.
+        if (weights.get(node.id) !== config.weight) node.weight = config.weight;
         return node;
       }
       // The index of a node that still finishes something is not given to another.
@@ -319,11 +362,14 @@ export class RunningCluster {
     });
     this.#addressBook.update([...this.#nodes, ...[...this.#retired].map(({ node }) => node)]);
     this.#dependencies.keep(this.#addressBook.open(this.#signal));
+    return true;
   }
 
   #makeNode(config: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
     const { id, address, weight, tls } = config;
     const node = createNode(id, index, address, weight);
+    node.mode = this.#modes.get(id) ?? "active";
+    this.#modes.delete(id);
     // Where checks are on, a node gets nothing before its first passed one.
     if (checkPath !== "") node.check = "unknown";
     this.#tlsTexts.set(node, JSON.stringify(tls));
@@ -335,6 +381,7 @@ export class RunningCluster {
   /** What runs at the node may finish; it gets nothing new. */
   async #retire(node: Node): Promise<void> {
     const pool = this.#pools[node.index];
+    if (node.mode !== "active") this.#rememberMode(node);
     node.mode = "disabled";
     this.#pingLoops.get(node)?.abort();
     this.#pingLoops.delete(node);
@@ -343,6 +390,12 @@ export class RunningCluster {
     this.#context.log.info({ event: "node_removed", ...this.#naming(node) });
     await pool.retire();
     this.#retired.delete(pool);
+  }
+
+  #rememberMode({ id, mode }: Node): void {
+    this.#modes.set(id, mode);
+    const [oldest] = this.#modes.keys();
+    if (this.#modes.size > MODES_MAX) this.#modes.delete(oldest);
   }
 
   /** The cluster is gone from the config: its loops end, what runs may finish. */
