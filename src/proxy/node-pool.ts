@@ -184,6 +184,8 @@ export class NodePool implements ConnectionPool, TimerOwner {
   retire(): Promise<void> {
     this.#isRetired = true;
     this.closeIdle();
+    // Nothing will be idle here again, and nobody cancels it once the pool is gone.
+    this.#context.wheel.cancel(this.#sweep);
     return this.#whenEmpty();
   }
 
