@@ -228,6 +228,8 @@ export class RunningCluster {
   /** Looks for nodes and names; resolves when each has had its first answer, or a short time to get one. */
   async open(): Promise<void> {
     await Promise.all([this.#addressBook.open(this.#signal), this.#discovered.open()]);
+    // What was found may have names, too.
+    await this.#addressBook.open(this.#signal);
   }
 
   /** Starts the loops; resolves when what checks say first is known, or a short time has passed. */
@@ -302,7 +304,7 @@ export class RunningCluster {
     const areNewNodes = this.#updateNodes(this.#discovered.joinedTo(settings));
     if (changed(POLICY_FIELDS) || isNewProtection || isNewAffinity) {
       context.cluster = this.#makeCluster(context.config);
-    } else if (areNewNodes) context.cluster.update(this.#nodes);
+    } else if (areNewNodes) this.#admit();
     if (changed(CHECK_FIELDS)) this.#checks.restart(this.#nodes);
     else this.#checks.update(this.#nodes);
     // Limits may have grown.
@@ -311,16 +313,28 @@ export class RunningCluster {
 
   /** Other nodes from the next request on. */
   #setNodes(next: readonly NodeConfig[]): void {
-    const { cluster, config } = this.#context;
     if (!this.#updateNodes(next)) return;
     if (this.#isRunning) {
-      cluster.update(this.#nodes);
+      this.#admit();
       this.#checks.update(this.#nodes);
     } else {
       // Those of the start are not young among others, and their checks begin with all the others.
-      this.#context.cluster = this.#makeCluster(config);
+      this.#context.cluster = this.#makeCluster(this.#context.config);
     }
     this.roundTripper.onRoom();
+  }
+
+  /** Lets the nodes in, new ones with names once they have addresses: whoever dialled before would call them dead. */
+  #admit(): void {
+    const { cluster, targetsOf } = this.#context;
+    const members = new Set(cluster.nodes);
+    const admitted = this.#nodes.filter((node) => members.has(node) || targetsOf(node).length > 0);
+    cluster.update(admitted);
+    if (admitted.length === this.#nodes.length) return;
+    const named = this.#addressBook.open(this.#signal).then(() => {
+      if (!this.#signal.aborted) this.#context.cluster.update(this.#nodes);
+    });
+    this.#dependencies.keep(named);
   }
 
   /** Makes and retires nodes; false if they are the same as before. */

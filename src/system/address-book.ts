@@ -61,7 +61,8 @@ export class AddressBook {
 
   /** Other nodes from now on. What is known of those that stay is kept; the names of new ones are asked for. */
   update(nodes: readonly Node[]): void {
-    for (const node of this.#targets.keys()) if (!nodes.includes(node)) this.#forget(node);
+    const staying = new Set(nodes);
+    for (const node of this.#targets.keys()) if (!staying.has(node)) this.#forget(node);
     const added = nodes.filter((node) => !this.#targets.has(node));
     for (const node of added) this.#targets.set(node, this.#literalTargets(node));
     this.#named = nodes.filter(({ address }) => address.kind === "tcp" && isIP(address.host) === 0);
