@@ -12,6 +12,7 @@ export type {
   ClusterConfig,
   ClusterSettings,
   Config,
+  DiscoveryConfig,
   KeyPart,
   ListenAddress,
   ListenerConfig,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
@@ -112,7 +112,7 @@ describe("nodes from a file", () => {
   it("are not read from a file without end", async (t) => {
     const path = join(folderOf(t), "nodes");
     writeFileSync(path, "");
-    execFileSync("truncate", ["-s", "17M", path]);
+    truncateSync(path, 17 * 1024 * 1024);
     assert.equal(await watch(path)(), "EFBIG");
   });
 });
