@@ -1,4 +1,5 @@
 import type { ClusterSettings } from "../config/config.js";
+import { mayFindTls } from "../config/discovery.js";
 import type { NodeConfig } from "../config/node-address.js";
 import { discoveredTlsOf, securedNodes } from "../config/secured-nodes.js";
 import { sleep } from "../core/clock.js";
@@ -34,9 +35,15 @@ export class DiscoveredNodes {
     this.#dependencies = dependencies;
   }
 
-  /** The nodes of the list and those that were found. */
-  joinedTo(settings: ClusterSettings): readonly NodeConfig[] {
-    return joinedNodes(settings.nodes, securedNodes(this.#found, discoveredTlsOf(settings)));
+  /**
+   * The nodes of a list and those that were found. Of a source that has not been asked yet these are those that the
+   * cluster has: a reload that turns a list into a name must not leave a working cluster without nodes meanwhile.
+   */
+  joinedTo(settings: ClusterSettings, held: readonly NodeConfig[]): readonly NodeConfig[] {
+    const { discover } = this.#dependencies.context.config;
+    const isSame = JSON.stringify(settings.discover) === JSON.stringify(discover);
+    const found = isSame ? this.#found : settings.discover.kind === "none" ? [] : held;
+    return joinedNodes(settings.nodes, securedNodes(found, discoveredTlsOf(settings)));
   }
 
   /** Starts to look; resolves with the first answer, or after a short time to get one. */
@@ -48,10 +55,7 @@ export class DiscoveredNodes {
     await sleep(context.clock, FIRST_ANSWER_MS, AbortSignal.any([known.signal, signal]));
   }
 
-  /**
-   * Looks elsewhere from now on. What the cluster had is held until the first answer: a reload that turns a list into a
-   * name must not leave a working cluster without nodes meanwhile.
-   */
+  /** Looks elsewhere from now on, as the config says now; `held` is what the cluster has until the first answer. */
   restart(held: readonly NodeConfig[]): void {
     this.#loop?.abort();
     this.#loop = undefined;
@@ -108,7 +112,7 @@ function discoveryOf({ discover }: ClusterSettings, openLookup: OpenLookup): Dis
 /** A node in TLS as they may be discovered: what all of them are dialled with must be there before the first is. */
 export function secureStandIns(settings: ClusterSettings): readonly NodeConfig[] {
   const { discover } = settings;
-  if (discover.kind === "none" || (discover.kind !== "file" && discover.node.address.tls !== true)) return [];
+  if (discover.kind === "none" || !mayFindTls(discover)) return [];
   const address = { kind: "tcp", host: "discovered.invalid", port: 443, basePath: "", tls: true } as const;
   return [{ id: discover.name, address, weight: 1, tls: discoveredTlsOf(settings) }];
 }

@@ -57,3 +57,8 @@ export function readDiscovery(given: Given): DiscoveryConfig {
     node: { ...node, address },
   };
 }
+
+/** May there be https nodes among those that are found? In a file there may. */
+export function mayFindTls(discover: DiscoveryConfig): boolean {
+  return discover.kind === "file" || (discover.kind !== "none" && discover.node.address.tls === true);
+}

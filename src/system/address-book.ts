@@ -83,9 +83,10 @@ export class AddressBook {
       void this.#ask(node);
   };
 
-  /** Resolves once every name has had its first answer, or a short time to get one. */
-  async open(signal: AbortSignal): Promise<void> {
-    const unknown = this.#named.filter((node) => this.targetsOf(node).length === 0);
+  /** Resolves once the name of each of these has had its first answer, or a short time to get one. Default: all. */
+  async open(signal: AbortSignal, nodes: readonly Node[] = this.#named): Promise<void> {
+    const awaited = new Set(nodes);
+    const unknown = this.#named.filter((node) => awaited.has(node) && this.targetsOf(node).length === 0);
     if (unknown.length === 0) return;
     const timeout = new AbortController();
     const stop = AbortSignal.any([signal, timeout.signal]);

@@ -1,23 +1,24 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { RunningCluster } from "../../src/assembly/running-cluster.js";
 import { readDiscovery } from "../../src/config/discovery.js";
 import type { Clock } from "../../src/core/clock.js";
 import { Counters } from "../../src/core/counters.js";
-import type { LogFields } from "../../src/core/log.js";
 import type { AddressRecord, OpenLookup } from "../../src/core/lookup.js";
 import { TimerWheel } from "../../src/core/timer-wheel.js";
 import type { ProxyContext } from "../../src/proxy/context.js";
 import { exchangeOf } from "../core/small-cluster.js";
 import { DEFAULTS, type FlatConfig, localNode } from "../support/balancer.js";
-import { FakeClock, turns } from "../support/fake-clock.js";
+import { eventually, FakeClock, turns } from "../support/fake-clock.js";
 import { seeded } from "../support/seeded-random.js";
 
 /** A cluster at work that nobody sends anything to, with its nodes at hand, and resolvers that a test answers for. */
 async function startCluster(t: TestContext, settings: Partial<FlatConfig>) {
   const clock = new FakeClock();
-  const events: LogFields[] = [];
-  const record = (fields: LogFields) => void events.push(fields);
+  const record = () => {};
   const records = new Map<string, readonly AddressRecord[]>();
   const names = new Map<string, Promise<readonly string[]>>();
   const config: FlatConfig = { ...DEFAULTS, ...settings };
@@ -67,7 +68,9 @@ async function startCluster(t: TestContext, settings: Partial<FlatConfig>) {
   return {
     cluster,
     clock,
-    events,
+    counters: context.counters,
+    context,
+    config,
     names,
     list,
     nodeAt: (id: string) => {
@@ -76,7 +79,6 @@ async function startCluster(t: TestContext, settings: Partial<FlatConfig>) {
       return found;
     },
     ids: () => cluster.nodes.map(({ node }) => node.id),
-    admitted: () => cluster.context.cluster.nodes.map(({ id }) => id),
     async start() {
       await cluster.open();
       await cluster.run();
@@ -85,7 +87,10 @@ async function startCluster(t: TestContext, settings: Partial<FlatConfig>) {
       await clock.advance(1000);
       await turns(5);
     },
-    reload: (other: Partial<FlatConfig>) => cluster.update(context, { ...config, ...other, name: "c" }),
+    async reload(other: Partial<FlatConfig>) {
+      await cluster.stage(config, { ...config, ...other, name: "c" });
+      cluster.commit(context);
+    },
   };
 }
 
@@ -127,40 +132,73 @@ describe("what the operator said of a node", () => {
     const { start, nodeAt, reload } = await startCluster(t, { nodes: [localNode(1), localNode(2)] });
     await start();
     for (const port of [1, 2]) nodeAt(`127.0.0.1:${port}`).weight = 9;
-    reload({ nodes: [localNode(1), localNode(2, 3), localNode(4)] });
+    await reload({ nodes: [localNode(1), localNode(2, 3), localNode(4)] });
     const weights = [1, 2, 4].map((port) => nodeAt(`127.0.0.1:${port}`).weight);
     assert.deepEqual(weights, [9, 3, 1]);
   });
 });
 
-describe("a node that joins by name", () => {
-  const named = (host: string) => ({
-    id: `${host}:80`,
-    address: { kind: "tcp", host, port: 80, basePath: "" } as const,
-    weight: 1,
-  });
+describe("a node that is found by name", () => {
+  /** A file with one node, in which another one by name is written, and has been there for two looks. */
+  async function startWithName(t: TestContext) {
+    const folder = mkdtempSync(join(tmpdir(), "fnlb-nodes-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, "nodes");
+    writeFileSync(file, "10.0.0.1\n");
+    const discover = readDiscovery({ texts: [`file:${file}`], source: "test" });
+    const started = await startCluster(t, { nodes: [], discover });
+    await started.start();
+    let answer: (addresses: readonly string[]) => void = () => {};
+    started.names.set(
+      "fn-2",
+      new Promise((resolve) => {
+        answer = resolve;
+      }),
+    );
+    const write = async (text: string) => {
+      writeFileSync(file, text);
+      for (let look = 0; look < 2; look++) {
+        const { discoveries } = started.counters;
+        await started.clock.advance(1000);
+        await eventually(() => started.counters.discoveries > discoveries);
+      }
+    };
+    await write("10.0.0.1\nfn-2\n");
+    return { ...started, write, answer: (addresses: readonly string[]) => answer(addresses) };
+  }
 
   it("gets nothing before somebody knows its address", async (t) => {
-    const { start, reload, admitted, ids, names } = await startCluster(t, { nodes: [localNode(1)] });
-    await start();
-    let answer: (addresses: readonly string[]) => void = () => {};
-    names.set("fn-2", new Promise((resolve) => (answer = resolve)));
-    reload({ nodes: [localNode(1), localNode(2), named("fn-2")] });
-    assert.deepEqual([ids().length, admitted()], [3, ["127.0.0.1:1", "127.0.0.1:2"]]);
+    const { ids, answer } = await startWithName(t);
+    assert.deepEqual(ids(), ["10.0.0.1:8080"]);
     answer(["127.0.0.1"]);
     await turns(5);
-    assert.deepEqual(admitted(), ids());
+    assert.deepEqual(ids(), ["10.0.0.1:8080", "fn-2:8080"]);
   });
 
   it("is let in after two seconds though nobody does: then it is the pings' business", async (t) => {
-    const { start, reload, admitted, names, clock } = await startCluster(t, { nodes: [localNode(1)] });
-    await start();
-    names.set("fn-2", new Promise(() => {}));
-    reload({ nodes: [localNode(1), named("fn-2")] });
-    await clock.advance(1999);
-    assert.deepEqual(admitted(), ["127.0.0.1:1"]);
-    await clock.advance(1);
-    assert.deepEqual(admitted(), ["127.0.0.1:1", "fn-2:80"]);
+    const { ids, clock } = await startWithName(t);
+    await clock.advance(2000);
+    assert.deepEqual(ids(), ["10.0.0.1:8080", "fn-2:8080"]);
+  });
+
+  it("holds up what is found meanwhile no longer than that", async (t) => {
+    const { ids, write } = await startWithName(t);
+    await write("10.0.0.1\n10.0.0.3\n");
+    await eventually(() => ids().includes("10.0.0.3:8080"));
+    assert.deepEqual(ids(), ["10.0.0.1:8080", "10.0.0.3:8080"]);
+  });
+
+  it("goes on with a reload that comes while its name is looked up, and with one that is called off", async (t) => {
+    const { ids, cluster, config, context } = await startWithName(t);
+    const settings = { ...config, nodes: [localNode(1)], name: "c" };
+    const staging = cluster.stage(config, settings);
+    cluster.unstage();
+    await turns(2);
+    assert.deepEqual(ids(), ["10.0.0.1:8080"]);
+    const again = cluster.stage(config, settings);
+    cluster.commit(context);
+    assert.deepEqual(ids(), ["127.0.0.1:1", "10.0.0.1:8080", "fn-2:8080"]);
+    void Promise.all([staging, again]);
   });
 });
 

@@ -165,7 +165,7 @@ describe("a cluster whose nodes are the addresses of a name", () => {
       const client = await connectClient(t, started.port);
       if (discoverAllowsEmpty) {
         await untilNodes(started, []);
-        assert.equal((await client.ask(asking("/f"))).json().code, "ERR_NO_ACTIVE_NODE");
+        assert.equal((await client.ask(asking("/f"))).json().code, "ERR_NO_NODE");
         assert.equal(named(started.events, "discovery_empty").length, 0);
         dns.zones.set("fn", { addresses: ["127.0.0.2"] });
         await untilNodes(started, ["127.0.0.2"]);
@@ -191,7 +191,7 @@ describe("a cluster whose nodes are the addresses of a name", () => {
     const waiting = setInterval(() => void clock.advance(500), 5);
     const started = await starting.finally(() => clearInterval(waiting));
     const client = await connectClient(t, started.port);
-    assert.equal((await client.ask(asking("/f"))).json().code, "ERR_NO_ACTIVE_NODE");
+    assert.equal((await client.ask(asking("/f"))).json().code, "ERR_NO_NODE");
     dns.faults.clear();
     // The question is still out: the resolver asks once more.
     await untilNodes(started, ["127.0.0.1"]);
