@@ -7,7 +7,7 @@ import { DeadHosts } from "../core/dead-hosts.js";
 import type { Exchange } from "../core/exchange.js";
 import { LoadWait } from "../core/load-wait.js";
 import type { OpenLookup } from "../core/lookup.js";
-import { createNode, type Node, type NodeMode } from "../core/node.js";
+import { createNode, type Node } from "../core/node.js";
 import type { OutlierDetector } from "../core/outlier.js";
 import type { Policy } from "../core/policies/policy.js";
 import { Rebalancer } from "../core/rebalancer.js";
@@ -25,6 +25,7 @@ import { AddressBook, type Resolve } from "../system/address-book.js";
 import { affinityOf } from "./affinity.js";
 import { Checks } from "./checks.js";
 import { DiscoveredNodes } from "./discovered-nodes.js";
+import { OperatorWords } from "./operator-words.js";
 import { AFFINITY_FIELDS, BREAKER_FIELDS, CHECK_FIELDS, OUTLIER_FIELDS, POLICY_FIELDS } from "./part-fields.js";
 import { policyOf } from "./policy.js";
 import { breakerOf, outlierOf, requestEditsOf, responseEditsOf } from "./protection.js";
@@ -68,8 +69,6 @@ interface Staged extends Prepared {
 
 /** How often ejected nodes are asked whether their time is over. */
 const OUTLIER_LOOP_MS = 250;
-/** Nodes that are gone of which is known how the operator left them. */
-const MODES_MAX = 10_000;
 const SILENCE_CHECK_MS_MIN = 25;
 const SILENCE_CHECK_MS_MAX = 250;
 
@@ -105,8 +104,7 @@ export class RunningCluster {
   #staged: Staged | undefined;
   /** What was found and is prepared; never beside a reload, which takes it along. */
   #joining: Prepared | undefined;
-  /** What the operator said of nodes that are gone, by id: one that comes back is still drained. */
-  readonly #modes = new Map<string, NodeMode>();
+  readonly #words = new OperatorWords();
   /** Before the cluster runs no node is younger than others. */
   #isRunning = false;
 
@@ -168,7 +166,10 @@ export class RunningCluster {
       random: dependencies.random,
       signal: this.#signal,
       keep: dependencies.keep,
-      onChange: () => this.#outlier?.noteHealth(),
+      onChange: () => {
+        this.#outlier?.noteHealth();
+        this.roundTripper.onRoom();
+      },
     });
     this.#discovered = new DiscoveredNodes({
       context: this.#context,
@@ -373,7 +374,7 @@ export class RunningCluster {
   #makeNode(config: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
     const { id, address, weight, tls } = config;
     const node = createNode(id, index, address, weight);
-    node.mode = this.#modes.get(id) ?? "active";
+    node.mode = this.#words.modeOf(id);
     // Where checks are on, a node gets nothing before its first passed one.
     if (checkPath !== "") node.check = "unknown";
     this.#tlsTexts.set(node, JSON.stringify(tls));
@@ -394,7 +395,7 @@ export class RunningCluster {
     for (const [place, { id, weight }] of given.entries()) if (weights.get(id) !== weight) nodes[place].weight = weight;
     for (const node of leaving) this.#dependencies.keep(this.#retire(node));
     for (const node of added) {
-      this.#modes.delete(node.id);
+      this.#words.forget(node);
       log.info({ event: "node_added", ...this.#naming(node) });
     }
     this.#updateAddresses();
@@ -418,7 +419,7 @@ export class RunningCluster {
   /** What runs at the node may finish; it gets nothing new. */
   async #retire(node: Node): Promise<void> {
     const pool = this.#pools[node.index];
-    if (node.mode !== "active") this.#rememberMode(node);
+    this.#words.keep(node);
     node.mode = "disabled";
     this.#pingLoops.get(node)?.abort();
     this.#pingLoops.delete(node);
@@ -428,12 +429,6 @@ export class RunningCluster {
     await pool.retire();
     this.#retired.delete(pool);
     this.#updateAddresses();
-  }
-
-  #rememberMode({ id, mode }: Node): void {
-    this.#modes.set(id, mode);
-    const [oldest] = this.#modes.keys();
-    if (this.#modes.size > MODES_MAX) this.#modes.delete(oldest);
   }
 
   /**
@@ -508,6 +503,7 @@ export class RunningCluster {
         log.info({ event: "node_returned", ...this.#naming(node) });
         this.#context.cluster.noteReturn(node);
       },
+      onSpared: () => counters.ejectionsSpared++,
       onPanic: (isPanic) => log.warn({ event: isPanic ? "panic_began" : "panic_ended", cluster: this.name }),
     });
   }
