@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { secureStandIns } from "./assembly/discovered-nodes.js";
 import { httpDate } from "./assembly/http-date.js";
 import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
 import { proveConfig } from "./assembly/prove-config.js";
@@ -9,6 +10,7 @@ import type { ClusterConfig, Config, NodeConfig } from "./config/config.js";
 import { type Clock, sleep } from "./core/clock.js";
 import { Counters } from "./core/counters.js";
 import type { Log } from "./core/log.js";
+import type { OpenLookup } from "./core/lookup.js";
 import type { NodeCheck, NodeMode } from "./core/node.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
@@ -20,6 +22,7 @@ import { systemClock } from "./system/clock.js";
 import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
 import { type AdoptedKeys, Keyring } from "./system/keyring.js";
 import { LineFile } from "./system/line-file.js";
+import { systemLookup } from "./system/name-lookup.js";
 import { openSockets, type Sockets } from "./system/sockets.js";
 
 export interface BalancerDependencies {
@@ -31,6 +34,8 @@ export interface BalancerDependencies {
   readonly random?: () => number;
   /** Resolves the names of nodes. Default: the system's resolver. */
   readonly resolve?: Resolve;
+  /** Asks DNS for nodes that are to be discovered. Default: the resolvers that the system is configured with. */
+  readonly openLookup?: OpenLookup;
   /** "plain" keeps to the public socket API. Default: `FNLB_SOCKETS`. */
   readonly sockets?: string;
 }
@@ -123,6 +128,7 @@ interface Running {
 export function createBalancer(given: Config, dependencies: BalancerDependencies): Balancer {
   let config = complete(given);
   const { log, clock = systemClock, random = Math.random, resolve = systemResolve } = dependencies;
+  const { openLookup = () => systemLookup() } = dependencies;
   proveConfig(config, { clock, random });
   const counters = new Counters();
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
@@ -191,13 +197,14 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
 
   /** Reads the certificates that a config needs; see `Keyring.adopt`. */
   function adoptKeys({ listeners, clusters }: Config): Promise<AdoptedKeys> {
-    const nodes = clusters.flatMap((cluster) => cluster.nodes);
+    const nodes = clusters.flatMap((cluster) => [...cluster.nodes, ...secureStandIns(cluster)]);
     return keyring.adopt(listeners, nodes);
   }
 
   function makeCluster(context: ProxyContext, cluster: ClusterConfig): RunningCluster {
     const securityOf = (node: NodeConfig) => keyring.securityOf(node);
-    return new RunningCluster({ context, random, resolve, securityOf, stopping: stopping.signal, keep }, cluster);
+    const { signal } = stopping;
+    return new RunningCluster({ context, random, resolve, openLookup, securityOf, stopping: signal, keep }, cluster);
   }
 
   function openAccessLog({ accessLog: path }: Config): OpenAccessLog | undefined {
@@ -340,7 +347,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
 
   return {
     async listen() {
-      const nodes = config.clusters.flatMap((cluster) => cluster.nodes.map(({ id }) => id));
+      const nodes = config.clusters.flatMap(({ nodes, discover }) => [
+        ...nodes.map(({ id }) => id),
+        ...(discover.kind === "none" ? [] : [discover.name]),
+      ]);
       log.info(
         { event: "forwarding", nodes, connectionsMax: config.connectionsMax },
         `forwarding calls to [${nodes.join(" ")}]`,

@@ -19,6 +19,7 @@ export type {
   ClusterConfig,
   ClusterSettings,
   Config,
+  DiscoveryConfig,
   KeyPart,
   ListenAddress,
   ListenerConfig,

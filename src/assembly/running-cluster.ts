@@ -6,6 +6,7 @@ import { type Cluster, staticCluster } from "../core/cluster.js";
 import { DeadHosts } from "../core/dead-hosts.js";
 import type { Exchange } from "../core/exchange.js";
 import { LoadWait } from "../core/load-wait.js";
+import type { OpenLookup } from "../core/lookup.js";
 import { createNode, type Node } from "../core/node.js";
 import type { OutlierDetector } from "../core/outlier.js";
 import type { Policy } from "../core/policies/policy.js";
@@ -23,6 +24,9 @@ import { NodePool, type NodePoolEvents } from "../proxy/node-pool.js";
 import { AddressBook, type Resolve } from "../system/address-book.js";
 import { affinityOf } from "./affinity.js";
 import { Checks } from "./checks.js";
+import { DiscoveredNodes } from "./discovered-nodes.js";
+import { OperatorWords } from "./operator-words.js";
+import { AFFINITY_FIELDS, BREAKER_FIELDS, CHECK_FIELDS, OUTLIER_FIELDS, POLICY_FIELDS } from "./part-fields.js";
 import { policyOf } from "./policy.js";
 import { breakerOf, outlierOf, requestEditsOf, responseEditsOf } from "./protection.js";
 
@@ -31,6 +35,8 @@ export interface RunningClusterDependencies {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly resolve: Resolve;
+  /** Asks DNS for nodes. */
+  readonly openLookup: OpenLookup;
   /** How a node is dialled that is spoken to in TLS. */
   readonly securityOf: (node: NodeConfig) => DialSecurity | undefined;
   /** Ends every loop. */
@@ -48,69 +54,18 @@ export interface NodeState {
 
 type Settings = ProcessSettings & ClusterSettings;
 
-/** Settings that are about to be taken over, and the nodes that they name: those that stay are the same objects. */
-interface Staged {
-  readonly config: Settings;
+/** Nodes that are about to be taken over: those that stay are the same objects. */
+interface Prepared {
+  /** What they are made of, one by one. */
+  readonly given: readonly NodeConfig[];
   readonly nodes: readonly Node[];
   readonly added: readonly Node[];
 }
 
-/** Settings from which the policy is made; a change of one makes it anew over the same nodes. */
-const POLICY_FIELDS = [
-  "policy",
-  "hash",
-  "balanceFactor",
-  "spread",
-  "maglevTableSize",
-  "rebalance",
-  "wrrMode",
-] as const satisfies readonly (keyof ClusterSettings)[];
-
-/** Settings from which affinity is made. */
-const AFFINITY_FIELDS = [
-  "stickyCookie",
-  "stickyHeader",
-  "stickyCodecs",
-  "stickySecrets",
-  "stickyTtlMs",
-  "stickyMaxAgeMs",
-  "stickyPath",
-  "stickyDomain",
-  "stickySecure",
-  "stickyHttpOnly",
-  "stickySameSite",
-] as const satisfies readonly (keyof ClusterSettings)[];
-
-/** Settings from which outlier detection is made. */
-const OUTLIER_FIELDS = [
-  "outlierConsecutive",
-  "outlierShareMax",
-  "outlierWindowMs",
-  "outlierVolumeMin",
-  "outlierEjectionMs",
-  "outlierEjectionMaxMs",
-  "outlierEjectedShareMax",
-  "panicShare",
-] as const satisfies readonly (keyof ClusterSettings)[];
-
-const BREAKER_FIELDS = [
-  "breakerFaults",
-  "breakerOpenMs",
-  "breakerOpenMaxMs",
-] as const satisfies readonly (keyof ClusterSettings)[];
-
-const CHECK_FIELDS = [
-  "checkPath",
-  "checkIntervalMs",
-  "checkTimeoutMs",
-  "checkMethod",
-  "checkHost",
-  "checkStatuses",
-  "checkBody",
-  "checkMinVersion",
-  "checkHealthyThreshold",
-  "checkUnhealthyThreshold",
-] as const satisfies readonly (keyof ClusterSettings)[];
+/** Settings that are about to be taken over, and the nodes that they lead to. */
+interface Staged extends Prepared {
+  readonly config: Settings;
+}
 
 /** How often ejected nodes are asked whether their time is over. */
 const OUTLIER_LOOP_MS = 250;
@@ -132,6 +87,7 @@ export class RunningCluster {
   readonly #poolEvents: NodePoolEvents;
   readonly #ping: Ping;
   readonly #checks: Checks;
+  readonly #discovered: DiscoveredNodes;
   /** How each node is spoken to in TLS. */
   readonly #tlsTexts = new WeakMap<Node, string | undefined>();
   readonly #securities = new WeakMap<Node, DialSecurity>();
@@ -141,8 +97,16 @@ export class RunningCluster {
   #loadWait: LoadWait | undefined;
   #outlier: OutlierDetector | undefined;
   #breaker: CircuitBreaker | undefined;
+  /** What the nodes were made of. */
+  #given: readonly NodeConfig[];
   #nodes: readonly Node[];
+  /** What a reload prepares. */
   #staged: Staged | undefined;
+  /** What was found and is prepared; never beside a reload, which takes it along. */
+  #joining: Prepared | undefined;
+  readonly #words = new OperatorWords();
+  /** Before the cluster runs no node is younger than others. */
+  #isRunning = false;
 
   constructor(dependencies: RunningClusterDependencies, { name, ...settings }: ClusterConfig) {
     const { context, resolve, stopping } = dependencies;
@@ -151,6 +115,7 @@ export class RunningCluster {
     this.#dependencies = dependencies;
     this.#signal = AbortSignal.any([this.#stop.signal, stopping]);
     const config: Settings = { ...context.config, ...settings };
+    this.#given = settings.nodes;
     this.#nodes = settings.nodes.map((node, index) => this.#makeNode(node, index, config));
     const securityOf = (node: Node) => this.#securities.get(node);
     this.#addressBook = new AddressBook({ clock, log, resolve, securityOf }, config, this.#nodes);
@@ -206,6 +171,14 @@ export class RunningCluster {
         this.roundTripper.onRoom();
       },
     });
+    this.#discovered = new DiscoveredNodes({
+      context: this.#context,
+      random: dependencies.random,
+      openLookup: dependencies.openLookup,
+      signal: this.#signal,
+      keep: dependencies.keep,
+      onChange: () => this.#follow(),
+    });
   }
 
   get context(): ClusterContext {
@@ -220,9 +193,11 @@ export class RunningCluster {
     });
   }
 
-  /** Looks the names up; resolves when every one has had its first answer, or a short time to get one. */
-  open(): Promise<void> {
-    return this.#addressBook.open(this.#signal);
+  /** Looks for nodes and names; resolves when each has had its first answer, or a short time to get one. */
+  async open(): Promise<void> {
+    await Promise.all([this.#addressBook.open(this.#signal), this.#discovered.open()]);
+    // What was found may have names, too.
+    await this.#addressBook.open(this.#signal);
   }
 
   /** Starts the loops; resolves when what checks say first is known, or a short time has passed. */
@@ -259,6 +234,7 @@ export class RunningCluster {
       ),
     );
     keep(this.#runOutlier());
+    this.#isRunning = true;
     await this.#checks.open(this.#nodes);
   }
 
@@ -272,13 +248,13 @@ export class RunningCluster {
    */
   async stage(process: ProcessSettings, { name: _, ...settings }: ClusterConfig): Promise<void> {
     const config: Settings = { ...this.#context.config, ...process, ...settings };
-    const nodes = this.#stageNodes(config);
-    const known = new Set(this.#nodes);
-    const added = nodes.filter((node) => !known.has(node));
-    this.#staged = { config, nodes, added };
+    this.#joining = undefined;
+    const prepared = this.#prepareNodes(this.#discovered.joinedTo(config, this.#given), config);
+    const { added } = prepared;
+    this.#staged = { ...prepared, config };
     if (added.length === 0) return;
     this.#updateAddresses();
-    await this.#addressBook.open(this.#signal);
+    await this.#addressBook.open(this.#signal, added);
     await this.#checks.open(added, config);
   }
 
@@ -288,6 +264,7 @@ export class RunningCluster {
     for (const node of this.#staged.added) this.#checks.stop(node);
     this.#staged = undefined;
     this.#updateAddresses();
+    this.#follow();
   }
 
   /**
@@ -314,11 +291,43 @@ export class RunningCluster {
     if (changed("pingIntervalMs", "pingTimeoutMs"))
       for (const node of [...this.#pingLoops.keys()]) this.#keepPinging(node);
     if (this.#remakeParts(changed)) context.cluster = this.#makeCluster(config);
-    if (changed("nodes")) this.#adoptNodes(staged);
+    if (changed("discover")) this.#discovered.restart(this.#given);
+    this.#adoptNodes(staged);
     if (changed(...CHECK_FIELDS)) this.#checks.restart(this.#nodes);
     else this.#checks.update(this.#nodes);
     // Limits may have grown.
     this.roundTripper.onRoom();
+    this.#follow();
+  }
+
+  /** Takes over what was found. */
+  #follow(): void {
+    // A reload that is under way comes back here.
+    if (this.#staged !== undefined || this.#joining !== undefined) return;
+    const { config } = this.#context;
+    const given = this.#discovered.joinedTo(config, this.#given);
+    if (!this.#differs(given)) return;
+    const prepared = this.#prepareNodes(given, config);
+    if (this.#isRunning) this.#dependencies.keep(this.#join(prepared));
+    else this.#adoptNodes(prepared);
+  }
+
+  async #join(prepared: Prepared): Promise<void> {
+    this.#joining = prepared;
+    this.#updateAddresses();
+    // Whoever dialled a name before it has an address would call it dead.
+    await this.#addressBook.open(this.#signal, prepared.added);
+    if (this.#joining !== prepared || this.#signal.aborted) return;
+    this.#joining = undefined;
+    this.#adoptNodes(prepared);
+    this.#checks.update(this.#nodes);
+    this.roundTripper.onRoom();
+    // More may have been found meanwhile.
+    this.#follow();
+  }
+
+  #differs(given: readonly NodeConfig[]): boolean {
+    return JSON.stringify(given) !== JSON.stringify(this.#given);
   }
 
   /** Makes those parts of the cluster anew whose settings have changed; true: the cluster must be put together again. */
@@ -341,27 +350,31 @@ export class RunningCluster {
     return isNewPolicy || isNewLoadWait || isNewOutlier || isNewBreaker || isNewAffinity || changed("slowStartMs");
   }
 
-  /** The nodes that a config names; new ones have a place and a pool, but get nothing yet. */
-  #stageNodes(config: Settings): readonly Node[] {
+  /** New ones have a place and a pool, but get nothing yet. */
+  #prepareNodes(given: readonly NodeConfig[], config: Settings): Prepared {
     // One that is spoken to in another way is another node.
     const known = new Map(this.#nodes.map((node) => [`${node.id} ${this.#tlsTexts.get(node)}`, node]));
     // The index of a node that leaves, or still finishes something, is not given to another.
     const taken = new Set([...this.#nodes, ...[...this.#retired].map(({ node }) => node)].map(({ index }) => index));
     let free = 0;
-    return config.nodes.map((named) => {
+    const added: Node[] = [];
+    const nodes = given.map((named) => {
       const stays = known.get(`${named.id} ${JSON.stringify(named.tls)}`);
       if (stays !== undefined) return stays;
       while (taken.has(free)) free++;
       taken.add(free);
-      const added = this.#makeNode(named, free, config);
-      this.#pools[free] = new NodePool(added, this.#context, this.#poolEvents);
-      return added;
+      const node = this.#makeNode(named, free, config);
+      this.#pools[free] = new NodePool(node, this.#context, this.#poolEvents);
+      added.push(node);
+      return node;
     });
+    return { given, nodes, added };
   }
 
   #makeNode(config: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
     const { id, address, weight, tls } = config;
     const node = createNode(id, index, address, weight);
+    node.mode = this.#words.modeOf(id);
     // Where checks are on, a node gets nothing before its first passed one.
     if (checkPath !== "") node.check = "unknown";
     this.#tlsTexts.set(node, JSON.stringify(tls));
@@ -370,23 +383,31 @@ export class RunningCluster {
     return node;
   }
 
-  #adoptNodes({ nodes, added }: Staged): void {
+  #adoptNodes({ given, nodes, added }: Prepared): void {
+    if (!this.#differs(given)) return;
     const { log, cluster, config } = this.#context;
+    const weights = new Map(this.#given.map(({ id, weight }) => [id, weight]));
     const staying = new Set(nodes);
     const leaving = this.#nodes.filter((node) => !staying.has(node));
+    this.#given = given;
     this.#nodes = nodes;
-    for (const [place, node] of nodes.entries()) node.weight = config.nodes[place].weight;
+    // The operator's word stays, unless it is he who changed the list.
+    for (const [place, { id, weight }] of given.entries()) if (weights.get(id) !== weight) nodes[place].weight = weight;
     for (const node of leaving) this.#dependencies.keep(this.#retire(node));
-    for (const node of added) log.info({ event: "node_added", ...this.#naming(node) });
+    for (const node of added) {
+      this.#words.forget(node);
+      log.info({ event: "node_added", ...this.#naming(node) });
+    }
     this.#updateAddresses();
-    cluster.update(nodes);
+    if (this.#isRunning) cluster.update(nodes);
+    else this.#context.cluster = this.#makeCluster(config);
     // Another cluster may be offline another time.
     if (added.length > 0) this.roundTripper.onNodeAlive();
   }
 
   /** Of those that are there, are about to come or still finish something. */
   #updateAddresses(): void {
-    const added = this.#staged?.added ?? [];
+    const { added } = this.#staged ?? this.#joining ?? { added: [] };
     this.#addressBook.update([...this.#nodes, ...added, ...[...this.#retired].map(({ node }) => node)]);
   }
 
@@ -398,6 +419,7 @@ export class RunningCluster {
   /** What runs at the node may finish; it gets nothing new. */
   async #retire(node: Node): Promise<void> {
     const pool = this.#pools[node.index];
+    this.#words.keep(node);
     node.mode = "disabled";
     this.#pingLoops.get(node)?.abort();
     this.#pingLoops.delete(node);

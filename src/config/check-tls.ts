@@ -1,4 +1,5 @@
 import type { ClusterConfig, ListenerConfig } from "./config.js";
+import { mayFindTls } from "./discovery.js";
 import { OPTIONS, type OptionName } from "./options.js";
 import type { Origin } from "./resolve.js";
 import { badOption } from "./units.js";
@@ -15,7 +16,7 @@ const NODE_OPTIONS: readonly OptionName[] = [
 /** Throws `ERR_OPTION` for options of TLS where nobody speaks it: whoever sets them believes that it is spoken. */
 export function refuseIdleTls(
   listeners: readonly ListenerConfig[],
-  clusters: readonly Pick<ClusterConfig, "name" | "nodes" | "nodeTlsCertFile">[],
+  clusters: readonly Pick<ClusterConfig, "name" | "nodes" | "discover" | "nodeTlsCertFile">[],
   originOf: (name: OptionName, cluster?: string) => Origin,
 ): void {
   if (listeners.every(({ tls }) => tls === undefined)) {
@@ -27,7 +28,8 @@ export function refuseIdleTls(
     if (nodeTlsCertFile === "")
       refuse("node-tls-key", originOf("node-tls-key", name), "left out without --node-tls-cert");
   }
-  const isPlain = ({ nodes }: Pick<ClusterConfig, "nodes">) => nodes.every(({ tls }) => tls === undefined);
+  const isPlain = ({ nodes, discover }: Pick<ClusterConfig, "nodes" | "discover">) =>
+    nodes.every(({ tls }) => tls === undefined) && !mayFindTls(discover);
   for (const cluster of clusters.filter(isPlain)) {
     for (const name of NODE_OPTIONS) {
       const given = originOf(name, cluster.name);

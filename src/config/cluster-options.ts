@@ -1,6 +1,7 @@
 import type { HeaderRule } from "../core/header-rule.js";
 import { isPrime } from "../core/policies/maglev.js";
 import { POLICIES, type PolicyName } from "../core/policies/table.js";
+import { DISCOVERY_SHAPE, readDiscovery } from "./discovery.js";
 import { readUpgradeTokens } from "./forwarding-values.js";
 import { HEADER_RULE_SHAPE, parseHeaderRule } from "./header-rule.js";
 import { readCheckHost, readCheckMinVersion, readCheckPath } from "./http-check.js";
@@ -28,6 +29,42 @@ export const CLUSTER_OPTIONS = {
     ...list(readNodes),
     default: "127.0.0.1:8080",
     help: `Comma-separated nodes: ${NODE_SHAPE}; the default port is 8080.`,
+  },
+
+  discover: {
+    field: "discover",
+    group: "Discovery",
+    ...text(readDiscovery),
+    default: "",
+    help: `Where nodes come from besides --nodes, whose default then is none: ${DISCOVERY_SHAPE}; dns4, dns6, srv4 and srv6 ask for one family of addresses.`,
+  },
+  "discover-min-interval": {
+    field: "discoverIntervalMinMs",
+    group: "Discovery",
+    ...duration({ min: 100, max: DAY_MS }),
+    default: "1s",
+    help: "Shortest time between two questions to DNS, whatever its TTLs are, and time between two looks at a file.",
+  },
+  "discover-max-interval": {
+    field: "discoverIntervalMaxMs",
+    group: "Discovery",
+    ...duration({ min: 1000, max: DAY_MS }),
+    default: "1m",
+    help: "Longest time between two questions to DNS, whatever its TTLs are and however often it fails; at least --discover-min-interval.",
+  },
+  "discover-allow-empty": {
+    field: "discoverAllowsEmpty",
+    group: "Discovery",
+    ...toggle(),
+    default: "false",
+    help: "Let an answer without nodes take all discovered ones away; otherwise it is logged and ignored.",
+  },
+  "discover-nodes": {
+    field: "discoverNodesMax",
+    group: "Discovery",
+    ...count({ min: 1, max: 100_000 }),
+    default: "10000",
+    help: "Nodes that are taken of an answer; of more the first by id.",
   },
 
   "node-tls-ca": {

@@ -5,6 +5,7 @@ import type { PROCESS_OPTIONS } from "./process-options.js";
 import type { RouteConfig } from "./routes.js";
 import type { TlsListenerConfig } from "./tls.js";
 
+export type { DiscoveryConfig } from "./discovery.js";
 export type { KeyPart } from "./key-parts.js";
 export type { ListenAddress } from "./listen-address.js";
 export type { NodeConfig } from "./node-address.js";

@@ -9,6 +9,7 @@ import type { OptionRow } from "./option-row.js";
 import { environmentName, isOption, OPTIONS, type OptionName } from "./options.js";
 import { PROCESS_OPTIONS } from "./process-options.js";
 import { readRoutes } from "./read-routes.js";
+import { nodeTlsOf, securedNodes } from "./secured-nodes.js";
 import { checkSticky } from "./sticky.js";
 import type { TlsListenerConfig } from "./tls.js";
 import { badOption } from "./units.js";
@@ -50,9 +51,13 @@ export function resolveConfig(sources: ConfigSources = {}): Config {
     if (!isOption(name)) throw badOption(`option "${name}"`, "one of those in docs/options.md", name);
   }
   const names = clusterNames(file);
-  const givenNodes = originOf("nodes", sources);
-  if (names.length > 1 && !givenNodes.isDefault) {
-    throw badOption(givenNodes.source, "left out where a config file has several clusters", single(givenNodes));
+  for (const name of ["nodes", "discover"] as const) {
+    const given = originOf(name, sources);
+    // None for anybody is what the default says, too.
+    const isNone = name === "discover" && single(given) === "";
+    if (names.length > 1 && !given.isDefault && !isNone) {
+      throw badOption(given.source, "left out where a config file has several clusters", single(given));
+    }
   }
   const origins = (cluster: string) => (name: OptionName) => originOf(name, sources, cluster);
   const { listen, proxyListen, tlsListen, proxyTlsListen, ...settings } = readTable(PROCESS_OPTIONS, (name) =>
@@ -117,7 +122,10 @@ function readTable<Table extends Readonly<Record<string, OptionRow>>>(
 function readCluster(origin: (name: OptionName) => Origin, clusterCount: number): ClusterSettings {
   // Read by the same table that the type is made from.
   const read = readTable(CLUSTER_OPTIONS, origin) as ClusterSettings;
-  const values = { ...read, nodes: secured(read) };
+  // With discovery the default node would get traffic that nobody meant for it.
+  const isDiscovered = read.discover.kind !== "none" && origin("nodes").isDefault;
+  const values = { ...read, nodes: isDiscovered ? [] : securedNodes(read.nodes, nodeTlsOf(read)) };
+  checkDiscovery(values, origin);
   checkSticky(values, {
     cookie: origin("sticky-cookie").source,
     secret: origin("sticky-secret").source,
@@ -247,16 +255,18 @@ function readTls(settings: ProcessSettings, sources: ConfigSources): TlsListener
   };
 }
 
-/** The nodes, and how TLS is spoken to those that are https. */
-function secured({ nodes, ...settings }: ClusterSettings): ClusterSettings["nodes"] {
-  const tls = {
-    caFile: settings.nodeTlsCaFile,
-    serverName: settings.nodeTlsName,
-    certFile: settings.nodeTlsCertFile,
-    keyFile: settings.nodeTlsKeyFile === "" ? settings.nodeTlsCertFile : settings.nodeTlsKeyFile,
-    verifies: settings.nodeTlsVerifies,
-  };
-  return nodes.map((node) => (node.address.kind === "tcp" && node.address.tls === true ? { ...node, tls } : node));
+function checkDiscovery(
+  { discover, discoverIntervalMinMs, discoverIntervalMaxMs, nodeTlsName }: ClusterSettings,
+  origin: (name: OptionName) => Origin,
+): void {
+  const max = origin("discover-max-interval");
+  if (!max.isDefault && discoverIntervalMaxMs < discoverIntervalMinMs) {
+    throw badOption(max.source, "at least --discover-min-interval", single(max));
+  }
+  if (discover.kind === "srv" && discover.node.address.tls === true && nodeTlsName === "") {
+    // Whoever can forge the records could name a target that it has a certificate for.
+    throw badOption(origin("discover").source, "given with --node-tls-name for https services", discover.name);
+  }
 }
 
 /** Nobody changes a config behind its reader's back. */

@@ -254,7 +254,7 @@ describe("a config file", () => {
     [
       "a cluster without nodes beside others",
       "clusters:\n  a: {nodes: a}\n  b: {policy: random}\nroutes: [{cluster: a}]",
-      'fnlb.yaml:3:3: cluster "b" must have "nodes" where there are several clusters',
+      'fnlb.yaml:3:3: cluster "b" must have "nodes" or "discover" where there are several clusters',
     ],
     [
       "several clusters and no route",

@@ -70,6 +70,11 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   "handshake-timeout": ["5s", "handshakeTimeoutMs", 5000],
   handshakes: ["15", "handshakesMax", 15],
   nodes: ["a=2", "nodes", [{ id: "a:8080", address: { kind: "tcp", host: "a", port: 8080, basePath: "" }, weight: 2 }]],
+  discover: ["file:/etc/nodes", "discover", { kind: "file", name: "file:/etc/nodes", path: "/etc/nodes" }],
+  "discover-min-interval": ["2s", "discoverIntervalMinMs", 2000],
+  "discover-max-interval": ["5m", "discoverIntervalMaxMs", 300_000],
+  "discover-allow-empty": ["true", "discoverAllowsEmpty", true],
+  "discover-nodes": ["100", "discoverNodesMax", 100],
   key: ["header:X-User,client", "key", [{ kind: "header", name: "x-user" }, { kind: "client" }]],
   "key-required": ["true", "keyRequired", true],
   policy: ["least-loaded", "policy", "least-loaded"],
@@ -169,6 +174,7 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
 
 /** What an option needs beside it to be accepted. */
 const NEEDED: Readonly<Partial<Record<OptionName, Partial<Record<OptionName, string>>>>> = {
+  discover: { nodes: "a" },
   "tls-listen": { "tls-cert": "cert.pem" },
   "proxy-tls-listen": { "tls-cert": "cert.pem" },
   "tls-cert": { "tls-listen": ":443" },
