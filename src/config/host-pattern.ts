@@ -8,7 +8,7 @@ export interface HostPattern {
   readonly name: string;
   /** Every name below `name`, however deep, but not `name`. */
   readonly isWildcard: boolean;
-  /** undefined: any, and none. */
+  /** undefined: whatever it is, and none. */
   readonly port: number | undefined;
 }
 

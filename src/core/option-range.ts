@@ -3,7 +3,7 @@ import { FnlbError } from "../errors.js";
 /** The numbers that an option may have, both ends included. */
 export interface OptionRange {
   readonly from: number;
-  /** Default: any finite number from `from` upwards. */
+  /** Default: every finite number from `from` upwards. */
   readonly to?: number;
 }
 

@@ -89,7 +89,7 @@ export class CheckAnswer {
         return undefined;
       }
       if (result === HeadResult.REFUSED) return failed(head.isTooLarge ? "head too large" : "malformed");
-      // RFC 9110 §15.2: any number of interim responses may come first; 101 is the last word on this connection.
+      // RFC 9110 §15.2: several interim responses may come first; 101 is the last word on this connection.
       if (head.status >= 200 || head.status === 101) break;
       if (++this.#interims > INTERIMS_MAX) return failed("malformed");
       at = head.end;

@@ -119,7 +119,7 @@ class PeakEwma implements Policy {
     return this.#read(estimate, nowMs) * (1 + estimate.node.inFlight / estimate.weight);
   }
 
-  /** A node that nobody has heard of yet is as good as any: its exchanges in flight keep it from getting all. */
+  /** A node that nobody has heard of yet is as good as the others: its exchanges in flight keep it from getting all. */
   #read(estimate: Estimate, nowMs: number): number {
     const { valueMs } = estimate;
     const usualMs = Math.max(0, this.#usualMs);
