@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { securedStandIn } from "./assembly/edited-nodes.js";
 import { httpDate } from "./assembly/http-date.js";
 import { Listeners } from "./assembly/listeners.js";
 import { routingOf } from "./assembly/routing.js";
@@ -14,6 +15,8 @@ import { FnlbError } from "./errors.js";
 import { AccessLog } from "./proxy/access-log.js";
 import type { ProxyContext } from "./proxy/context.js";
 import { Front } from "./proxy/front.js";
+import { openStore } from "./store/open-store.js";
+import type { Store, StoreState } from "./store/store.js";
 import { type Resolve, systemResolve } from "./system/address-book.js";
 import { systemClock } from "./system/clock.js";
 import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
@@ -30,6 +33,8 @@ export interface BalancerDependencies {
   readonly random?: () => number;
   /** Resolves the names of nodes. Default: the system's resolver. */
   readonly resolve?: Resolve;
+  /** Where operators say what they want of nodes; the balancer runs it. Default: as the config says. */
+  readonly store?: Store;
   /** "plain" keeps to the public socket API. Default: `FNLB_SOCKETS`. */
   readonly sockets?: string;
 }
@@ -62,6 +67,8 @@ export interface NodeSnapshot {
 export interface BalancerSnapshot {
   /** How it talks to the system: "fast" (handles) or "plain" (public API); "closed" before `listen`. */
   readonly sockets: "fast" | "plain" | "closed";
+  /** The store that replicas share, see `--store`; always "up" where there is none and one process knows for itself. */
+  readonly store: StoreState;
   readonly connections: number;
   readonly exchanges: number;
   readonly tunnels: number;
@@ -113,6 +120,7 @@ interface Running {
   readonly context: { -readonly [Field in keyof ProxyContext]: ProxyContext[Field] };
   readonly front: Front;
   readonly listeners: Listeners;
+  readonly store: Store;
   clusters: ReadonlyMap<string, RunningCluster>;
 }
 
@@ -175,25 +183,35 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       requestId: randomUUID,
       date: httpDate(clock),
     };
-    const clusters = new Map(config.clusters.map((cluster) => [cluster.name, makeCluster(context, cluster)]));
+    const store = dependencies.store ?? (await openStore({ clock, random, log }, config.store));
+    const clusters = new Map(
+      config.clusters.map((cluster) => [cluster.name, makeCluster({ context, store }, cluster)]),
+    );
     const front = new Front(context, routingOf(config.routes, clusters));
+    keep(store.run(stopping.signal));
     await Promise.all([...clusters.values()].map((cluster) => cluster.open()));
     keep(tick());
     keep(keyring.run(stopping.signal));
     await Promise.all([...clusters.values()].map((cluster) => cluster.run()));
     const listeners = new Listeners({ sockets, front, keyring, log, failIfClosed });
-    return { sockets, context, front, listeners, clusters };
+    return { sockets, context, front, listeners, store, clusters };
   }
 
   /** Reads the certificates that a config needs; see `Keyring.adopt`. */
-  function adoptKeys({ listeners, clusters }: Config): Promise<() => void> {
-    const nodes = clusters.flatMap((cluster) => cluster.nodes);
+  function adoptKeys({ listeners, clusters, store }: Config): Promise<() => void> {
+    const isEditable = store !== "" || dependencies.store !== undefined;
+    const standIns = isEditable ? clusters.map(securedStandIn) : [];
+    const nodes = [...clusters.flatMap((cluster) => cluster.nodes), ...standIns];
     return keyring.adopt(listeners, nodes);
   }
 
-  function makeCluster(context: ProxyContext, cluster: ClusterConfig): RunningCluster {
+  function makeCluster(
+    { context, store }: { readonly context: ProxyContext; readonly store: Store },
+    cluster: ClusterConfig,
+  ): RunningCluster {
     const securityOf = (node: NodeConfig) => keyring.securityOf(node);
-    return new RunningCluster({ context, random, resolve, securityOf, stopping: stopping.signal, keep }, cluster);
+    const { signal } = stopping;
+    return new RunningCluster({ context, store, random, resolve, securityOf, stopping: signal, keep }, cluster);
   }
 
   function openAccessLog({ accessLog: path }: Config): OpenAccessLog | undefined {
@@ -213,7 +231,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     if (running === undefined || draining !== undefined || stopping.signal.aborted) {
       throw new FnlbError("ERR_LISTEN", "only a running balancer takes a new config");
     }
-    const { context, front } = running;
+    const { context, front, store } = running;
+    if (next.store !== config.store) {
+      throw new FnlbError("ERR_OPTION", 'option "store" must stay as it is while fnlb runs');
+    }
     for (const cluster of next.clusters) proveCluster(next, cluster, { clock, random });
     const forgetKeys = await adoptKeys(next);
     const opened = await running.listeners.open(next);
@@ -230,7 +251,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     context.isTrusted = trustOf(next.trustedProxies);
     context.accessLog = nextLog?.log;
     const clusters = new Map(
-      next.clusters.map((cluster) => [cluster.name, before.get(cluster.name) ?? makeCluster(context, cluster)]),
+      next.clusters.map((cluster) => [
+        cluster.name,
+        before.get(cluster.name) ?? makeCluster({ context, store }, cluster),
+      ]),
     );
     const added = [...clusters.values()].filter(({ name }) => !before.has(name));
     await Promise.all(added.map((cluster) => cluster.open()));
@@ -348,6 +372,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       const clusters = running === undefined ? [] : [...running.clusters.values()];
       return {
         sockets: running?.sockets.mode ?? "closed",
+        store: running?.store.state ?? "closed",
         connections: running?.front.connections ?? 0,
         exchanges: running?.front.exchanges ?? 0,
         tunnels: running?.front.tunnels ?? 0,

@@ -6,7 +6,7 @@ import { type Cluster, staticCluster } from "../core/cluster.js";
 import { DeadHosts } from "../core/dead-hosts.js";
 import type { Exchange } from "../core/exchange.js";
 import { LoadWait } from "../core/load-wait.js";
-import { createNode, type Node } from "../core/node.js";
+import { createNode, type Node, type NodeMode } from "../core/node.js";
 import type { OutlierDetector } from "../core/outlier.js";
 import type { Policy } from "../core/policies/policy.js";
 import { createPolicy } from "../core/policies/table.js";
@@ -21,9 +21,11 @@ import { ResponseHead } from "../http1/response-head.js";
 import type { ClusterContext, ProxyContext } from "../proxy/context.js";
 import { FallbackRoundTripper } from "../proxy/fallback-round-tripper.js";
 import { NodePool, type NodePoolEvents } from "../proxy/node-pool.js";
+import type { Store } from "../store/store.js";
 import { AddressBook, type Resolve } from "../system/address-book.js";
 import { affinityOf } from "./affinity.js";
 import { Checks, checkOf } from "./checks.js";
+import { EditedNodes } from "./edited-nodes.js";
 import { breakerOf, editsOf, outlierOf } from "./protection.js";
 
 export interface RunningClusterDependencies {
@@ -31,6 +33,8 @@ export interface RunningClusterDependencies {
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly resolve: Resolve;
+  /** Where operators say what they want of nodes. */
+  readonly store: Store;
   /** How a node is dialled that is spoken to in TLS. */
   readonly securityOf: (node: NodeConfig) => DialSecurity | undefined;
   /** Ends every loop. */
@@ -47,6 +51,9 @@ export interface NodeState {
 }
 
 type Settings = ProcessSettings & ClusterSettings;
+
+/** A node as it is to be; active where nobody says otherwise. */
+type GivenNode = NodeConfig & { readonly mode?: NodeMode };
 
 /** Settings from which what picks is made; a change of one makes it anew over the same nodes. */
 const POLICY_FIELDS = [
@@ -124,6 +131,7 @@ export class RunningCluster {
   readonly #poolEvents: NodePoolEvents;
   readonly #ping: Ping;
   readonly #checks: Checks;
+  readonly #edited: EditedNodes;
   /** How each node is spoken to in TLS. */
   readonly #tlsTexts = new WeakMap<Node, string | undefined>();
   readonly #securities = new WeakMap<Node, DialSecurity>();
@@ -131,7 +139,11 @@ export class RunningCluster {
   readonly #total = { inFlight: 0 };
   #outlier: OutlierDetector | undefined;
   #breaker: CircuitBreaker | undefined;
+  /** What the nodes were made of. */
+  #given: readonly GivenNode[];
   #nodes: readonly Node[];
+  /** Nothing is warm before the cluster runs. */
+  #isRunning = false;
 
   constructor(dependencies: RunningClusterDependencies, { name, ...settings }: ClusterConfig) {
     const { context, resolve, stopping } = dependencies;
@@ -140,7 +152,10 @@ export class RunningCluster {
     this.#dependencies = dependencies;
     this.#signal = AbortSignal.any([this.#stop.signal, stopping]);
     const config: Settings = { ...context.config, ...settings };
-    this.#nodes = settings.nodes.map((node, index) => this.#makeNode(node, index, config));
+    const onChange = () => this.#setNodes(this.#wishedNodes(this.#context.config));
+    this.#edited = new EditedNodes({ store: dependencies.store, signal: this.#signal, onChange }, name);
+    this.#given = this.#wishedNodes(config);
+    this.#nodes = this.#given.map((node, index) => this.#makeNode(node, index, config));
     const securityOf = (node: Node) => this.#securities.get(node);
     this.#addressBook = new AddressBook({ clock, log, resolve, securityOf }, config, this.#nodes);
     const { targetsOf, doubt } = this.#addressBook;
@@ -203,9 +218,9 @@ export class RunningCluster {
     });
   }
 
-  /** Looks the names up; resolves when every one has had its first answer, or a short time to get one. */
-  open(): Promise<void> {
-    return this.#addressBook.open(this.#signal);
+  /** Looks the names up and asks the store; resolves when each has answered, or has had a short time for it. */
+  async open(): Promise<void> {
+    await Promise.all([this.#addressBook.open(this.#signal), this.#edited.open()]);
   }
 
   /** Starts the loops; resolves when what checks say first is known, or a short time has passed. */
@@ -242,6 +257,7 @@ export class RunningCluster {
       ),
     );
     keep(this.#runOutlier());
+    this.#isRunning = true;
     await this.#checks.open(this.#nodes);
   }
 
@@ -275,17 +291,38 @@ export class RunningCluster {
     if (before.responseHeadBytesMax !== settings.responseHeadBytesMax) {
       context.responseHead = new ResponseHead(context.config);
     }
-    if (changed(["nodes"])) this.#updateNodes(settings.nodes);
+    const areNewNodes = this.#updateNodes(this.#wishedNodes(settings));
     if (changed(POLICY_FIELDS) || isNewProtection || isNewAffinity) {
       context.cluster = this.#makeCluster(context.config);
-    } else if (changed(["nodes"])) context.cluster.update(this.#nodes);
+    } else if (areNewNodes) context.cluster.update(this.#nodes);
     if (changed(CHECK_FIELDS)) this.#checks.restart(this.#nodes);
     else this.#checks.update(this.#nodes);
     // Limits may have grown.
     this.roundTripper.onRoom();
   }
 
-  #updateNodes(next: readonly NodeConfig[]): void {
+  #wishedNodes(settings: ClusterSettings): readonly GivenNode[] {
+    return this.#edited.appliedTo(settings.nodes, settings);
+  }
+
+  /** Other nodes from the next request on. */
+  #setNodes(next: readonly GivenNode[]): void {
+    if (!this.#updateNodes(next)) return;
+    if (this.#isRunning) {
+      this.#context.cluster.update(this.#nodes);
+      this.#checks.update(this.#nodes);
+    } else {
+      // Those of the start are not young among others, and their checks begin with all the others.
+      this.#context.cluster = this.#makeCluster(this.#context.config);
+    }
+    this.#outlier?.noteHealth();
+    this.roundTripper.onRoom();
+  }
+
+  /** Makes and retires nodes; false if they are the same as before. */
+  #updateNodes(next: readonly GivenNode[]): boolean {
+    if (JSON.stringify(next) === JSON.stringify(this.#given)) return false;
+    this.#given = next;
     const { log, config: settings } = this.#context;
     const known = new Map(this.#nodes.map((node) => [`${node.id} ${this.#tlsTexts.get(node)}`, node]));
     // One that is spoken to in another way is another node.
@@ -307,18 +344,27 @@ export class RunningCluster {
       const node = before(config);
       if (node !== undefined) {
         node.weight = config.weight;
+        this.#setMode(node, config);
         return node;
       }
       // The index of a node that still finishes something is not given to another.
       while (taken.has(free)) free++;
       taken.add(free);
       const added = this.#makeNode(config, free, settings);
+      this.#setMode(added, config);
       this.#pools[free] = new NodePool(added, this.#context, this.#poolEvents);
       log.info({ event: "node_added", ...this.#naming(added) });
       return added;
     });
     this.#addressBook.update([...this.#nodes, ...[...this.#retired].map(({ node }) => node)]);
     this.#dependencies.keep(this.#addressBook.open(this.#signal));
+    return true;
+  }
+
+  #setMode(node: Node, { mode = "active" }: GivenNode): void {
+    if (node.mode === mode) return;
+    node.mode = mode;
+    this.#context.log.info({ event: "node_mode_changed", ...this.#naming(node), mode });
   }
 
   #makeNode(config: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
@@ -429,7 +475,8 @@ export class RunningCluster {
     const pool = this.#pools[node.index];
     pool.closeIdle();
     pool.failDials(code);
-    if (node.mode === "disabled") return;
+    // One that has left is nobody's any more; one that is disabled may be asked for again.
+    if (!this.#nodes.includes(node)) return;
     const stop = new AbortController();
     this.#pingLoops.set(node, stop);
     this.#dependencies.keep(this.#watchDead(node, AbortSignal.any([stop.signal, this.#signal])));

@@ -48,7 +48,8 @@ function line(name: OptionName, sources: ConfigSources, cluster: string, indent:
 }
 
 function isSecret(name: OptionName, text: string): boolean {
-  return name.endsWith("-secret") && text !== "";
+  const hasPassword = name === "store" && text.includes("@");
+  return hasPassword || (name.endsWith("-secret") && text !== "");
 }
 
 function routeLine(route: FileRoute): string {

@@ -7,6 +7,7 @@ import type { OptionRow } from "./option-row.js";
 import { environmentName, isOption, OPTIONS, type OptionName } from "./options.js";
 import { PROCESS_OPTIONS } from "./process-options.js";
 import { readRoutes } from "./read-routes.js";
+import { nodeTlsOf, securedNodes } from "./secured-nodes.js";
 import { checkSticky } from "./sticky.js";
 import type { TlsListenerConfig } from "./tls.js";
 import { badOption } from "./units.js";
@@ -103,7 +104,7 @@ function readTable<Table extends Readonly<Record<string, OptionRow>>>(
 function readCluster(origin: (name: OptionName) => Origin, clusterCount: number): ClusterSettings {
   // Read by the same table that the type is made from.
   const read = readTable(CLUSTER_OPTIONS, origin) as ClusterSettings;
-  const values = { ...read, nodes: secured(read) };
+  const values = { ...read, nodes: securedNodes(read.nodes, nodeTlsOf(read)) };
   checkSticky(values, {
     secret: origin("sticky-secret").source,
     header: origin("sticky-header").source,
@@ -222,18 +223,6 @@ function readTls(settings: ProcessSettings, sources: ConfigSources): TlsListener
     clientCertificates: tlsClientAuth,
     minVersion: tlsMinVersion,
   };
-}
-
-/** The nodes, and how TLS is spoken to those that are https. */
-function secured({ nodes, ...settings }: ClusterSettings): ClusterSettings["nodes"] {
-  const tls = {
-    caFile: settings.nodeTlsCaFile,
-    serverName: settings.nodeTlsName,
-    certFile: settings.nodeTlsCertFile,
-    keyFile: settings.nodeTlsKeyFile === "" ? settings.nodeTlsCertFile : settings.nodeTlsKeyFile,
-    verifies: settings.nodeTlsVerifies,
-  };
-  return nodes.map((node) => (node.address.kind === "tcp" && node.address.tls === true ? { ...node, tls } : node));
 }
 
 /** Nobody changes a config behind its reader's back. */
