@@ -64,6 +64,15 @@ describe("nodes that an operator edits", () => {
     assert.deepEqual(await served(t, balancer), ["c"]);
   });
 
+  it("are as warm as the others, where they were added before the start", async (t) => {
+    const [a, b] = await startFunctionNodes(t, 2);
+    const store = memoryStore({ clock: systemClock });
+    await store.edit("default", [{ id: idOf(b), presence: "added" }]);
+    const config = { nodes: [a.port], slowStartMs: 3_600_000, policy: "weighted-round-robin" } as const;
+    await served(t, await startBalancer(t, config, { store }));
+    assert.deepEqual([a.calls.length, b.calls.length], [30, 30]);
+  });
+
   it("stay edited when the config is loaded again", async (t) => {
     const [a, b, c] = await startFunctionNodes(t, 3);
     const balancer = await startEdited(t, { nodes: [a.port] });
