@@ -22,6 +22,7 @@ const runner = spawn(
     "--test-concurrency=2",
     "--enable-source-maps",
     "--import=./build/test/support/property-seed.js",
+    "--import=./build/test/support/leftovers.js",
     "--test-reporter=spec",
     "--test-reporter-destination=stdout",
     ...files,

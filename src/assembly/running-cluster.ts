@@ -1,38 +1,43 @@
 import type { ClusterConfig, ClusterSettings, ProcessSettings } from "../config/config.js";
 import type { NodeConfig } from "../config/node-address.js";
 import type { BreakerState, CircuitBreaker } from "../core/breaker.js";
-import { type Clock, sleep } from "../core/clock.js";
+import { sleep } from "../core/clock.js";
 import { type Cluster, staticCluster } from "../core/cluster.js";
 import { DeadHosts } from "../core/dead-hosts.js";
 import type { Exchange } from "../core/exchange.js";
 import { LoadWait } from "../core/load-wait.js";
-import { createNode, type Node, type NodeMode } from "../core/node.js";
+import type { OpenLookup } from "../core/lookup.js";
+import { createNode, type Node } from "../core/node.js";
 import type { OutlierDetector } from "../core/outlier.js";
 import type { Policy } from "../core/policies/policy.js";
-import { createPolicy } from "../core/policies/table.js";
 import { Rebalancer } from "../core/rebalancer.js";
-import { RetryBudget } from "../core/retry.js";
+import type { Edited } from "../core/registry.js";
 import type { DialSecurity } from "../core/stream.js";
-import { FnlbError } from "../errors.js";
 import { type Ping, tcpPing } from "../health/ping.js";
 import { runPingLoop } from "../health/ping-loop.js";
 import { askOptions, runSilenceWatch } from "../health/silence-watch.js";
 import { ResponseHead } from "../http1/response-head.js";
+import type { AccessLog } from "../proxy/access-log.js";
 import type { ClusterContext, ProxyContext } from "../proxy/context.js";
 import { FallbackRoundTripper } from "../proxy/fallback-round-tripper.js";
 import { NodePool, type NodePoolEvents } from "../proxy/node-pool.js";
 import type { Store } from "../store/store.js";
 import { AddressBook, type Resolve } from "../system/address-book.js";
 import { affinityOf } from "./affinity.js";
-import { Checks, checkOf } from "./checks.js";
+import { Checks } from "./checks.js";
+import { DiscoveredNodes } from "./discovered-nodes.js";
 import { EditedNodes } from "./edited-nodes.js";
-import { breakerOf, editsOf, outlierOf } from "./protection.js";
+import { AFFINITY_FIELDS, BREAKER_FIELDS, CHECK_FIELDS, OUTLIER_FIELDS, POLICY_FIELDS } from "./part-fields.js";
+import { policyOf } from "./policy.js";
+import { breakerOf, outlierOf, requestEditsOf, responseEditsOf, retryBudgetOf } from "./protection.js";
 
 export interface RunningClusterDependencies {
   readonly context: ProxyContext;
   /** A number in [0, 1). */
   readonly random: () => number;
   readonly resolve: Resolve;
+  /** Asks DNS for nodes. */
+  readonly openLookup: OpenLookup;
   /** Where operators say what they want of nodes. */
   readonly store: Store;
   /** How a node is dialled that is spoken to in TLS. */
@@ -52,64 +57,24 @@ export interface NodeState {
 
 type Settings = ProcessSettings & ClusterSettings;
 
-/** A node as it is to be; active where nobody says otherwise. */
-type GivenNode = NodeConfig & { readonly mode?: NodeMode };
+/** The nodes that there should be. */
+interface Wish {
+  /** By config and discovery. */
+  readonly named: readonly NodeConfig[];
+  /** As operators want them: what nodes are made of, one by one. */
+  readonly given: readonly Edited<NodeConfig>[];
+}
 
-/** Settings from which what picks is made; a change of one makes it anew over the same nodes. */
-const POLICY_FIELDS = [
-  "policy",
-  "hash",
-  "balanceFactor",
-  "spread",
-  "maglevTableSize",
-  "rebalance",
-  "wrrMode",
-  "slowStartMs",
-  "loadHeader",
-] as const satisfies readonly (keyof ClusterSettings)[];
+/** Nodes that are about to be taken over: those that stay are the same objects. */
+interface Prepared extends Wish {
+  readonly nodes: readonly Node[];
+  readonly added: readonly Node[];
+}
 
-/** Settings from which affinity is made. */
-const AFFINITY_FIELDS = [
-  "stickyCookie",
-  "stickyHeader",
-  "stickyCodecs",
-  "stickySecrets",
-  "stickyTtlMs",
-  "stickyMaxAgeMs",
-  "stickyPath",
-  "stickyDomain",
-  "stickySecure",
-  "stickyHttpOnly",
-  "stickySameSite",
-] as const satisfies readonly (keyof ClusterSettings)[];
-
-/** Settings from which outlier detection and breakers are made. */
-const PROTECTION_FIELDS = [
-  "outlierConsecutive",
-  "outlierShareMax",
-  "outlierWindowMs",
-  "outlierVolumeMin",
-  "outlierEjectionMs",
-  "outlierEjectionMaxMs",
-  "outlierEjectedShareMax",
-  "panicShare",
-  "breakerFaults",
-  "breakerOpenMs",
-  "breakerOpenMaxMs",
-] as const satisfies readonly (keyof ClusterSettings)[];
-
-const CHECK_FIELDS = [
-  "checkPath",
-  "checkIntervalMs",
-  "checkTimeoutMs",
-  "checkMethod",
-  "checkHost",
-  "checkStatuses",
-  "checkBody",
-  "checkMinVersion",
-  "checkHealthyThreshold",
-  "checkUnhealthyThreshold",
-] as const satisfies readonly (keyof ClusterSettings)[];
+/** Settings that are about to be taken over, and the nodes that they lead to. */
+interface Staged extends Prepared {
+  readonly config: Settings;
+}
 
 /** How often ejected nodes are asked whether their time is over. */
 const OUTLIER_LOOP_MS = 250;
@@ -131,18 +96,25 @@ export class RunningCluster {
   readonly #poolEvents: NodePoolEvents;
   readonly #ping: Ping;
   readonly #checks: Checks;
+  readonly #discovered: DiscoveredNodes;
   readonly #edited: EditedNodes;
   /** How each node is spoken to in TLS. */
   readonly #tlsTexts = new WeakMap<Node, string | undefined>();
   readonly #securities = new WeakMap<Node, DialSecurity>();
   /** Shared by a cluster and the one that takes its place when the policy changes. */
   readonly #total = { inFlight: 0 };
+  #policy: Policy;
+  #loadWait: LoadWait | undefined;
   #outlier: OutlierDetector | undefined;
   #breaker: CircuitBreaker | undefined;
   /** What the nodes were made of. */
-  #given: readonly GivenNode[];
+  #wish: Wish;
   #nodes: readonly Node[];
-  /** Nothing is warm before the cluster runs. */
+  /** What a reload prepares. */
+  #staged: Staged | undefined;
+  /** What was found and is prepared; never beside a reload, which takes it along. */
+  #joining: Prepared | undefined;
+  /** Before the cluster runs no node is younger than others. */
   #isRunning = false;
 
   constructor(dependencies: RunningClusterDependencies, { name, ...settings }: ClusterConfig) {
@@ -152,18 +124,21 @@ export class RunningCluster {
     this.#dependencies = dependencies;
     this.#signal = AbortSignal.any([this.#stop.signal, stopping]);
     const config: Settings = { ...context.config, ...settings };
-    const onChange = () => this.#setNodes(this.#wishedNodes(this.#context.config));
-    this.#edited = new EditedNodes({ store: dependencies.store, signal: this.#signal, onChange }, name);
-    this.#given = this.#wishedNodes(config);
-    this.#nodes = this.#given.map((node, index) => this.#makeNode(node, index, config));
+    const { store } = dependencies;
+    this.#edited = new EditedNodes({ store, signal: this.#signal, onChange: () => this.#follow() }, name);
+    this.#wish = { named: settings.nodes, given: this.#edited.appliedTo(settings.nodes, settings) };
+    this.#nodes = settings.nodes.map((node, index) => this.#makeNode(node, index, config));
     const securityOf = (node: Node) => this.#securities.get(node);
     this.#addressBook = new AddressBook({ clock, log, resolve, securityOf }, config, this.#nodes);
     const { targetsOf, doubt } = this.#addressBook;
+    this.#policy = this.#makePolicy(config);
+    this.#loadWait = this.#makeLoadWait(config);
     this.#outlier = this.#makeOutlier(config);
     this.#breaker = this.#makeBreaker(config);
     this.#context = {
       ...context,
-      ...editsOf(config, config),
+      requestEdits: requestEditsOf(config, config),
+      responseEdits: responseEditsOf(config),
       name,
       config,
       cluster: this.#makeCluster(config),
@@ -204,6 +179,14 @@ export class RunningCluster {
       keep: dependencies.keep,
       onChange: () => this.#outlier?.noteHealth(),
     });
+    this.#discovered = new DiscoveredNodes({
+      context: this.#context,
+      random: dependencies.random,
+      openLookup: dependencies.openLookup,
+      signal: this.#signal,
+      keep: dependencies.keep,
+      onChange: () => this.#follow(),
+    });
   }
 
   get context(): ClusterContext {
@@ -218,9 +201,11 @@ export class RunningCluster {
     });
   }
 
-  /** Looks the names up and asks the store; resolves when each has answered, or has had a short time for it. */
+  /** Looks for nodes, names and what operators have said; resolves when each has had its first answer, or a short time to get one. */
   async open(): Promise<void> {
-    await Promise.all([this.#addressBook.open(this.#signal), this.#edited.open()]);
+    await Promise.all([this.#addressBook.open(this.#signal), this.#discovered.open(), this.#edited.open()]);
+    // What was found may have names, too.
+    await this.#addressBook.open(this.#signal);
   }
 
   /** Starts the loops; resolves when what checks say first is known, or a short time has passed. */
@@ -266,105 +251,137 @@ export class RunningCluster {
   }
 
   /**
-   * Takes new settings over, from the next request on. Nodes that stay keep everything: their connections, what is
-   * known of them, and their places in the order of a policy that is the same as before.
+   * Prepares other settings without a change of any: looks the names of new nodes up, and asks checks what they say of
+   * them first. Resolves when that is known, or a short time has passed; then `commit` or `unstage`.
    */
-  update({ config: process, accessLog, isTrusted }: ProxyContext, { name: _, ...settings }: ClusterConfig): void {
+  async stage(process: ProcessSettings, { name: _, ...settings }: ClusterConfig): Promise<void> {
+    const config: Settings = { ...this.#context.config, ...process, ...settings };
+    this.#joining = undefined;
+    const prepared = this.#prepareNodes(this.#wishFor(config), config);
+    const { added } = prepared;
+    this.#staged = { ...prepared, config };
+    if (added.length === 0) return;
+    this.#updateAddresses();
+    await this.#addressBook.open(this.#signal, added);
+    await this.#checks.open(added, config);
+  }
+
+  /** The settings that were prepared are not wanted. */
+  unstage(): void {
+    if (this.#staged === undefined) return;
+    for (const node of this.#staged.added) this.#checks.stop(node);
+    this.#staged = undefined;
+    this.#updateAddresses();
+    this.#follow();
+  }
+
+  /**
+   * Takes the settings that were prepared over, at once and from the next request on. Nodes that stay keep everything:
+   * their connections, what is known of them, and their places in the order of a policy that is the same as before.
+   */
+  commit({ accessLog, isTrusted }: ProxyContext): void {
+    const staged = this.#staged;
+    if (staged === undefined) return;
+    this.#staged = undefined;
     const context = this.#context;
-    const before: ClusterSettings = { ...context.config };
+    const { config } = context;
+    const before = { ...config };
     // In place: connections and loops hold on to the object.
-    Object.assign(context.config, process, settings);
+    Object.assign(config, staged.config);
     context.accessLog = accessLog;
     context.isTrusted = isTrusted;
-    const changed = (fields: readonly (keyof ClusterSettings)[]) =>
-      fields.some((field) => JSON.stringify(before[field]) !== JSON.stringify(settings[field]));
-    const isNewProtection = changed(PROTECTION_FIELDS);
-    if (isNewProtection) {
-      for (const node of this.#nodes) node.ejected = false;
-      this.#outlier = this.#makeOutlier(context.config);
-      this.#breaker = this.#makeBreaker(context.config);
-    }
-    const isNewAffinity = changed(AFFINITY_FIELDS);
-    if (isNewAffinity) context.affinity = affinityOf(settings, context.clock);
-    if (changed(["retryBudget", "retryReserve"])) context.retryBudget = retryBudgetOf(settings);
-    Object.assign(context, editsOf(context.config, context.config));
-    if (before.responseHeadBytesMax !== settings.responseHeadBytesMax) {
-      context.responseHead = new ResponseHead(context.config);
-    }
-    const areNewNodes = this.#updateNodes(this.#wishedNodes(settings));
-    if (changed(POLICY_FIELDS) || isNewProtection || isNewAffinity) {
-      context.cluster = this.#makeCluster(context.config);
-    } else if (areNewNodes) context.cluster.update(this.#nodes);
-    if (changed(CHECK_FIELDS)) this.#checks.restart(this.#nodes);
+    const changed = (...fields: readonly (keyof Settings)[]) =>
+      fields.some((field) => JSON.stringify(before[field]) !== JSON.stringify(config[field]));
+    context.requestEdits = requestEditsOf(config, config);
+    context.responseEdits = responseEditsOf(config);
+    if (changed("retryBudget", "retryReserve")) context.retryBudget = retryBudgetOf(config);
+    if (changed("responseHeadBytesMax")) context.responseHead = new ResponseHead(config);
+    if (changed("pingIntervalMs", "pingTimeoutMs"))
+      for (const node of [...this.#pingLoops.keys()]) this.#keepPinging(node);
+    if (this.#remakeParts(changed)) context.cluster = this.#makeCluster(config);
+    if (changed("discover")) this.#discovered.restart(this.#wish.named);
+    this.#adoptNodes(staged);
+    if (changed(...CHECK_FIELDS)) this.#checks.restart(this.#nodes);
     else this.#checks.update(this.#nodes);
     // Limits may have grown.
     this.roundTripper.onRoom();
+    this.#follow();
   }
 
-  #wishedNodes(settings: ClusterSettings): readonly GivenNode[] {
-    return this.#edited.appliedTo(settings.nodes, settings);
+  #wishFor(config: Settings): Wish {
+    const named = this.#discovered.joinedTo(config, this.#wish.named);
+    return { named, given: this.#edited.appliedTo(named, config) };
   }
 
-  /** Other nodes from the next request on. */
-  #setNodes(next: readonly GivenNode[]): void {
-    if (!this.#updateNodes(next)) return;
-    if (this.#isRunning) {
-      this.#context.cluster.update(this.#nodes);
-      this.#checks.update(this.#nodes);
-    } else {
-      // Those of the start are not young among others, and their checks begin with all the others.
-      this.#context.cluster = this.#makeCluster(this.#context.config);
-    }
-    this.#outlier?.noteHealth();
+  /** Takes over what was found, or said by operators. */
+  #follow(): void {
+    // A reload that is under way comes back here.
+    if (this.#staged !== undefined || this.#joining !== undefined) return;
+    const { config } = this.#context;
+    const wish = this.#wishFor(config);
+    if (!this.#differs(wish)) return;
+    const prepared = this.#prepareNodes(wish, config);
+    if (this.#isRunning) this.#dependencies.keep(this.#join(prepared));
+    else this.#adoptNodes(prepared);
+  }
+
+  async #join(prepared: Prepared): Promise<void> {
+    this.#joining = prepared;
+    this.#updateAddresses();
+    // Whoever dialled a name before it has an address would call it dead.
+    await this.#addressBook.open(this.#signal, prepared.added);
+    if (this.#joining !== prepared || this.#signal.aborted) return;
+    this.#joining = undefined;
+    this.#adoptNodes(prepared);
+    this.#checks.update(this.#nodes);
     this.roundTripper.onRoom();
+    // More may have been found meanwhile.
+    this.#follow();
   }
 
-  /** Makes and retires nodes; false if they are the same as before. */
-  #updateNodes(next: readonly GivenNode[]): boolean {
-    if (JSON.stringify(next) === JSON.stringify(this.#given)) return false;
-    this.#given = next;
-    const { log, config: settings } = this.#context;
-    const known = new Map(this.#nodes.map((node) => [`${node.id} ${this.#tlsTexts.get(node)}`, node]));
+  #differs({ named, given }: Wish): boolean {
+    return JSON.stringify([named, given]) !== JSON.stringify([this.#wish.named, this.#wish.given]);
+  }
+
+  /** Makes those parts of the cluster anew whose settings have changed; true: the cluster must be put together again. */
+  #remakeParts(changed: (...fields: readonly (keyof Settings)[]) => boolean): boolean {
+    const context = this.#context;
+    const { config, clock } = context;
+    const isNewPolicy = changed(...POLICY_FIELDS);
+    const isNewLoadWait = changed("loadHeader");
+    const isNewOutlier = changed(...OUTLIER_FIELDS);
+    const isNewBreaker = changed(...BREAKER_FIELDS);
+    const isNewAffinity = changed(...AFFINITY_FIELDS);
+    if (isNewPolicy) this.#policy = this.#makePolicy(config);
+    if (isNewLoadWait) this.#loadWait = this.#makeLoadWait(config);
+    if (isNewOutlier) {
+      for (const node of this.#nodes) node.ejected = false;
+      this.#outlier = this.#makeOutlier(config);
+    }
+    if (isNewBreaker) this.#breaker = this.#makeBreaker(config);
+    if (isNewAffinity) context.affinity = affinityOf(config, clock);
+    return isNewPolicy || isNewLoadWait || isNewOutlier || isNewBreaker || isNewAffinity || changed("slowStartMs");
+  }
+
+  /** New ones have a place and a pool, but get nothing yet. */
+  #prepareNodes({ named, given }: Wish, config: Settings): Prepared {
     // One that is spoken to in another way is another node.
-    const before = ({ id, tls }: NodeConfig) => known.get(`${id} ${JSON.stringify(tls)}`);
-    const leaving = new Set(this.#nodes);
-    const taken = new Set<number>([...this.#retired].map(({ node }) => node.index));
-    for (const config of next) {
-      const node = before(config);
-      if (node === undefined) continue;
-      leaving.delete(node);
-      taken.add(node.index);
-    }
-    for (const node of leaving) {
-      taken.add(node.index);
-      this.#dependencies.keep(this.#retire(node));
-    }
+    const known = new Map(this.#nodes.map((node) => [`${node.id} ${this.#tlsTexts.get(node)}`, node]));
+    // The index of a node that leaves, or still finishes something, is not given to another.
+    const taken = new Set([...this.#nodes, ...[...this.#retired].map(({ node }) => node)].map(({ index }) => index));
     let free = 0;
-    this.#nodes = next.map((config) => {
-      const node = before(config);
-      if (node !== undefined) {
-        node.weight = config.weight;
-        this.#setMode(node, config);
-        return node;
-      }
-      // The index of a node that still finishes something is not given to another.
+    const added: Node[] = [];
+    const nodes = given.map((wished) => {
+      const stays = known.get(`${wished.id} ${JSON.stringify(wished.tls)}`);
+      if (stays !== undefined) return stays;
       while (taken.has(free)) free++;
       taken.add(free);
-      const added = this.#makeNode(config, free, settings);
-      this.#setMode(added, config);
-      this.#pools[free] = new NodePool(added, this.#context, this.#poolEvents);
-      log.info({ event: "node_added", ...this.#naming(added) });
-      return added;
+      const node = this.#makeNode(wished, free, config);
+      this.#pools[free] = new NodePool(node, this.#context, this.#poolEvents);
+      added.push(node);
+      return node;
     });
-    this.#addressBook.update([...this.#nodes, ...[...this.#retired].map(({ node }) => node)]);
-    this.#dependencies.keep(this.#addressBook.open(this.#signal));
-    return true;
-  }
-
-  #setMode(node: Node, { mode = "active" }: GivenNode): void {
-    if (node.mode === mode) return;
-    node.mode = mode;
-    this.#context.log.info({ event: "node_mode_changed", ...this.#naming(node), mode });
+    return { named, given, nodes, added };
   }
 
   #makeNode(config: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
@@ -378,6 +395,41 @@ export class RunningCluster {
     return node;
   }
 
+  #adoptNodes(prepared: Prepared): void {
+    if (!this.#differs(prepared)) return;
+    const { given, nodes, added } = prepared;
+    const { log, cluster, config } = this.#context;
+    const staying = new Set(nodes);
+    const leaving = this.#nodes.filter((node) => !staying.has(node));
+    this.#wish = prepared;
+    this.#nodes = nodes;
+    for (const [place, { weight, mode }] of given.entries()) {
+      const node = nodes[place];
+      node.weight = weight;
+      if (node.mode === mode) continue;
+      node.mode = mode;
+      log.info({ event: "node_mode_changed", ...this.#naming(node), mode });
+    }
+    for (const node of leaving) this.#dependencies.keep(this.#retire(node));
+    for (const node of added) log.info({ event: "node_added", ...this.#naming(node) });
+    this.#updateAddresses();
+    if (this.#isRunning) cluster.update(nodes);
+    else this.#context.cluster = this.#makeCluster(config);
+    // Another cluster may be offline another time.
+    if (added.length > 0) this.roundTripper.onNodeAlive();
+  }
+
+  /** Of those that are there, are about to come or still finish something. */
+  #updateAddresses(): void {
+    const { added } = this.#staged ?? this.#joining ?? { added: [] };
+    this.#addressBook.update([...this.#nodes, ...added, ...[...this.#retired].map(({ node }) => node)]);
+  }
+
+  /** Where lines of the access log go from now on: the old file is closed. */
+  useAccessLog(accessLog: AccessLog | undefined): void {
+    this.#context.accessLog = accessLog;
+  }
+
   /** What runs at the node may finish; it gets nothing new. */
   async #retire(node: Node): Promise<void> {
     const pool = this.#pools[node.index];
@@ -389,43 +441,61 @@ export class RunningCluster {
     this.#context.log.info({ event: "node_removed", ...this.#naming(node) });
     await pool.retire();
     this.#retired.delete(pool);
+    this.#updateAddresses();
   }
 
-  /** The cluster is gone from the config: its loops end, what runs may finish. */
+  /**
+   * The cluster is gone from the config: its loops end, and no connection is kept. What runs may finish, on another of
+   * its nodes if need be. Resolves when nothing does any more.
+   */
   async retire(): Promise<void> {
     this.#stop.abort();
-    const retired = this.#nodes.map((node) => this.#retire(node));
-    // Whoever waits for a place will not get one here.
-    this.roundTripper.onRoom();
-    await Promise.all(retired);
+    for (const node of this.#nodes) this.#context.log.info({ event: "node_removed", ...this.#naming(node) });
+    // While one pool is waited for, a request may fall back to a node whose pool was empty.
+    do await Promise.all(this.#allPools().map((pool) => pool.retire()));
+    while (this.#allPools().some((pool) => !pool.isEmpty));
+  }
+
+  #allPools(): NodePool[] {
+    return [...this.#nodes.map((node) => this.#pools[node.index]), ...this.#retired];
   }
 
   /** Ends every connection now; resolves when the last one has closed. */
   async destroy(): Promise<void> {
     this.#stop.abort();
-    const pools = new Set([...this.#nodes.map((node) => this.#pools[node.index]), ...this.#retired]);
-    await Promise.all([...pools].map((pool) => pool.destroy()));
+    await Promise.all(this.#allPools().map((pool) => pool.destroy()));
   }
 
-  #makeCluster(config: Settings): Cluster {
+  #makePolicy(config: Settings): Policy {
     const { random, context } = this.#dependencies;
-    const { clock, log, counters } = context;
-    const now = () => clock.now();
+    const { clock, log } = context;
     const policy = policyOf(config, { clock, random });
     const onMove = (node: Node, weight: number) => log.info({ event: "weight_moved", ...this.#naming(node), weight });
-    const picking = config.rebalance ? new Rebalancer(policy, { clock, onMove }) : policy;
+    return config.rebalance ? new Rebalancer(policy, { clock, onMove }) : policy;
+  }
+
+  #makeLoadWait({ loadHeader }: Settings): LoadWait | undefined {
+    const { random, context } = this.#dependencies;
+    const { clock, counters } = context;
+    if (loadHeader === "") return undefined;
+    return new LoadWait({ now: () => clock.now(), random, onForgotten: () => counters.loadWaitsForgotten++ });
+  }
+
+  /** Over the parts and nodes as they are. */
+  #makeCluster(config: Settings): Cluster {
+    const { random, context } = this.#dependencies;
+    const { clock } = context;
     const affinity = (exchange: Exchange, members: readonly Node[]) => this.#context.affinity?.find(exchange, members);
     const hasAffinity = config.stickyCookie !== "" || config.stickyHeader !== "";
-    const onForgotten = () => counters.loadWaitsForgotten++;
     return staticCluster(
       {
-        policy: picking,
-        now,
+        policy: this.#policy,
+        now: () => clock.now(),
         random,
         affinity: hasAffinity ? affinity : undefined,
         outlier: this.#outlier,
         breaker: this.#breaker,
-        loadWait: config.loadHeader === "" ? undefined : new LoadWait({ now, random, onForgotten }),
+        loadWait: this.#loadWait,
         total: this.#total,
         onRoom: () => this.roundTripper.onRoom(),
       },
@@ -476,7 +546,12 @@ export class RunningCluster {
     pool.closeIdle();
     pool.failDials(code);
     // One that has left is nobody's any more; one that is disabled may be asked for again.
-    if (!this.#nodes.includes(node)) return;
+    if (this.#nodes.includes(node)) this.#keepPinging(node);
+  }
+
+  /** In place of the loop that pings it already, if there is one. */
+  #keepPinging(node: Node): void {
+    this.#pingLoops.get(node)?.abort();
     const stop = new AbortController();
     this.#pingLoops.set(node, stop);
     this.#dependencies.keep(this.#watchDead(node, AbortSignal.any([stop.signal, this.#signal])));
@@ -513,39 +588,5 @@ export class RunningCluster {
   /** How events name a node. */
   #naming(node: Node): { readonly cluster: string; readonly node: string } {
     return { cluster: this.name, node: node.id };
-  }
-}
-
-interface Chance {
-  readonly clock: Clock;
-  readonly random: () => number;
-}
-
-function policyOf(settings: ClusterSettings, { clock, random }: Chance): Policy {
-  const { wrrMode: mode, maglevTableSize: tableSize } = settings;
-  return createPolicy(settings.policy, { ...settings, mode, tableSize, now: () => clock.now(), random });
-}
-
-/** A tenth of what can be saved up is there from the start: a balancer that has just started may still repeat. */
-function retryBudgetOf({ retryBudget, retryReserve }: ClusterSettings): RetryBudget {
-  return new RetryBudget({
-    tokensPerRequest: retryBudget,
-    tokensInitial: Math.ceil(retryReserve / 10),
-    tokensMax: retryReserve,
-  });
-}
-
-/** Throws `ERR_OPTION` for settings that no cluster can be made of, before anything has changed. */
-export function proveCluster(process: ProcessSettings, { name, ...settings }: ClusterConfig, chance: Chance): void {
-  try {
-    policyOf(settings, chance);
-    affinityOf(settings, chance.clock);
-    outlierOf(settings, chance);
-    breakerOf(settings, chance);
-    editsOf(process, settings);
-    checkOf(settings, { clock: chance.clock, dial: () => () => {}, targetsOf: () => [] });
-  } catch (error) {
-    if (!(error instanceof FnlbError)) throw error;
-    throw new FnlbError(error.code, `cluster "${name}": ${error.message}`, { cause: error });
   }
 }

@@ -30,11 +30,11 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
       case "serve":
         return await serve(origin, { watches });
       case "check":
-        return check(origin, { prints: called.prints });
+        return await check(origin, { prints: called.prints });
       case "demo":
-        return await demo(loadConfig(origin));
+        return await demo(loadConfig(origin).config);
       case "healthcheck":
-        return await healthcheck(loadConfig(origin));
+        return await healthcheck(loadConfig(origin).config);
       default:
         return called.command satisfies never;
     }
@@ -91,7 +91,12 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
           .option("print", { type: "boolean", describe: "show the result, and where each value comes from" }),
       choose("check"),
     )
-    .command("healthcheck", "ask the balancer at --listen how it is: exit code 0 or 1", {}, choose("healthcheck"))
+    .command(
+      "healthcheck",
+      "ask the balancer at its first listener how it is: exit code 0 or 1",
+      {},
+      choose("healthcheck"),
+    )
     .alias("help", "h")
     .version(packageVersion())
     .wrap(110)

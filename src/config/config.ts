@@ -5,6 +5,7 @@ import type { PROCESS_OPTIONS } from "./process-options.js";
 import type { RouteConfig } from "./routes.js";
 import type { TlsListenerConfig } from "./tls.js";
 
+export type { DiscoveryConfig } from "./discovery.js";
 export type { KeyPart } from "./key-parts.js";
 export type { ListenAddress } from "./listen-address.js";
 export type { NodeConfig } from "./node-address.js";
@@ -19,7 +20,10 @@ export interface ListenerConfig {
 }
 
 /** Settings of the whole process. Times in milliseconds, sizes in bytes; what 0 means is in docs/options.md. */
-export type ProcessSettings = Omit<Values<typeof PROCESS_OPTIONS>, "listen" | "proxyListen" | "tlsListen">;
+export type ProcessSettings = Omit<
+  Values<typeof PROCESS_OPTIONS>,
+  "listen" | "proxyListen" | "tlsListen" | "proxyTlsListen"
+>;
 
 /** Settings of one cluster, its nodes among them. */
 export type ClusterSettings = Values<typeof CLUSTER_OPTIONS>;

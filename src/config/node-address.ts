@@ -1,4 +1,4 @@
-import { isIP } from "node:net";
+import { isIP, SocketAddress } from "node:net";
 import type { NodeAddress } from "../core/node.js";
 import { isHostName } from "./listen-address.js";
 import type { TlsNodeConfig } from "./tls.js";
@@ -94,11 +94,22 @@ function parseNodeAddress(name: string): NodeAddress | BadNode {
   if (port === undefined) return { reason: "whose port is not a number from 1 to 65535" };
   if (bracketed !== undefined) {
     return isIP(bracketed) === 6
-      ? { kind: "tcp", host: bracketed, port, basePath, ...security }
+      ? { kind: "tcp", host: shortest(bracketed), port, basePath, ...security }
       : { reason: "whose address is not IPv6" };
   }
   if (!isHostName(plain)) return { reason: `which is not ${NODE_SHAPE}` };
   return { kind: "tcp", host: plain.toLowerCase(), port, basePath, ...security };
+}
+
+/** An IPv6 address as RFC 5952 writes it, which is how resolvers write theirs. */
+function shortest(address: string): string {
+  // What follows a % is this machine's own business, and gets lost there.
+  return address.includes("%") ? address : new SocketAddress({ address, family: "ipv6" }).address;
+}
+
+/** A node at an address that is known already. */
+export function tcpNode(address: NodeAddress & { readonly kind: "tcp" }, weight: number): NodeConfig {
+  return { id: nodeId(address), address, weight };
 }
 
 /** One name for one node, however it was written: `10.0.0.1:8080`, `https://[::1]:443/base`, `unix:/run/fn.sock`. */

@@ -4,6 +4,7 @@ import type { Given, ValueSpec } from "./value.js";
 export const GROUPS = [
   "Config file",
   "Traffic",
+  "Discovery",
   "TLS",
   "Routing",
   "Affinity",

@@ -1,3 +1,4 @@
+import type { DiscoveryConfig } from "./discovery.js";
 import type { NodeConfig } from "./node-address.js";
 import type { TlsNodeConfig } from "./tls.js";
 
@@ -19,6 +20,15 @@ export function nodeTlsOf(settings: NodeTlsChoice): TlsNodeConfig {
     keyFile: settings.nodeTlsKeyFile === "" ? settings.nodeTlsCertFile : settings.nodeTlsKeyFile,
     verifies: settings.nodeTlsVerifies,
   };
+}
+
+/**
+ * The same for nodes that are discovered. One of a DNS name has an address for a host, and no certificate for that:
+ * unless told otherwise it must prove to be the name.
+ */
+export function discoveredTlsOf({ discover, ...settings }: NodeTlsChoice & { readonly discover: DiscoveryConfig }) {
+  const tls = nodeTlsOf(settings);
+  return discover.kind === "dns" ? { ...tls, serverName: tls.serverName || discover.node.address.host } : tls;
 }
 
 /** The nodes, each https one with how TLS is spoken to it. */

@@ -41,6 +41,8 @@ export interface Cluster {
   acquire(exchange: Exchange): Node | undefined;
   /** The next node in the policy's order that may be dialled although it is dead; not counted in flight. */
   nextDead(exchange: Exchange): Node | undefined;
+  /** The same, acquired: counted in flight, and to be released like any other. */
+  acquireDead(exchange: Exchange): Node | undefined;
   /** The head of a response is in; `stamp` is what `exchange.stamp` was after `acquire`. */
   noteAnswered(node: Node, stamp: number, status: number): void;
   /** A response to the exchange's key said how long it had waited for a place at the node. */
@@ -113,6 +115,15 @@ export function staticCluster(
     return slowStart.isUnderWay || loadWait?.isUnderWay === true ? pickWarm(node, exchange) : node;
   }
 
+  function take(node: Node, exchange: Exchange): Node {
+    node.inFlight++;
+    total.inFlight++;
+    policy.noteLoad?.(node);
+    if (breaker !== undefined) exchange.stamp = breaker.noteAcquired(node);
+    exchange.refusal = "none";
+    return node;
+  }
+
   function giveBack(node: Node): void {
     node.inFlight--;
     total.inFlight--;
@@ -134,14 +145,13 @@ export function staticCluster(
         exchange.refusal = refusalOf(members, exchange, options.nodeConnectionsMax);
         return undefined;
       }
-      node.inFlight++;
-      total.inFlight++;
-      policy.noteLoad?.(node);
-      if (breaker !== undefined) exchange.stamp = breaker.noteAcquired(node);
-      exchange.refusal = "none";
-      return node;
+      return take(node, exchange);
     },
     nextDead: (exchange) => policy.pick(exchange, isDead),
+    acquireDead(exchange) {
+      const node = isFull() ? undefined : policy.pick(exchange, isDead);
+      return node === undefined ? undefined : take(node, exchange);
+    },
     noteAnswered: (node, stamp, status) => breaker?.noteAnswered(node, stamp, status),
     noteLoadWait: (node, { keyHash }, waitMs) => loadWait?.note(node, keyHash, waitMs),
     releaseUndialled(node, stamp) {
@@ -177,6 +187,7 @@ export function staticCluster(
 
 /** Why nobody was picked: who has a place to become free, is reachable but kept out, dead, or not asked at all. */
 function refusalOf(nodes: readonly Node[], exchange: Exchange, nodeConnectionsMax: number): Refusal {
+  if (nodes.length === 0) return "empty";
   let refusal: Refusal = "drained";
   for (const node of nodes) {
     if (node.mode !== "active" || node.weight === 0) continue;

@@ -57,6 +57,10 @@ export class Counters {
   checks = 0;
   checksFailed = 0;
   loadWaitsForgotten = 0;
+  discoveries = 0;
+  discoveriesFailed = 0;
+  discoveriesEmpty = 0;
+  discoveriesOverLimit = 0;
   requestsRefusedAtTunnelLimit = 0;
   connectionsEndedByRequestLimit = 0;
   interimResponsesDropped = 0;

@@ -19,7 +19,7 @@ import type { Destination } from "./destination.js";
 import type { ExchangeClient } from "./exchange-client.js";
 import type { Caller } from "./fallback-round-tripper.js";
 import { HeldRequest } from "./held-request.js";
-import { readField, readKey, readKeyHash } from "./key.js";
+import { pathOf, readField, readKey, readKeyHash } from "./key.js";
 import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
 
 import { type RelayedExchange, ResponseRelay } from "./response-relay.js";
@@ -119,10 +119,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const client = this.#client;
     const headEnd = head.end;
     const destination = client.direct(head, buffer);
-    if (destination !== undefined) {
-      this.#destination = destination;
-      this.#context = destination.context;
-    }
+    this.#destination = destination ?? client.anyDestination;
+    this.#context = this.#destination.context;
     const { config, counters, retryBudget } = this.#context;
     counters.requests++;
     this.phase = Phase.CONNECTING;
@@ -142,7 +140,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#response.reset();
     this.#request.begin(head);
     this.#keyText = "";
-    this.#record = this.#context.accessLog?.begin(client.clientAddress, head, buffer);
+    this.#record = this.#client.accessLog?.begin(client.clientAddress, head, buffer);
     if (config.exchangeTimeoutMs > 0) this.#context.wheel.schedule(this.#wholeTimer, config.exchangeTimeoutMs);
 
     if (destination === undefined) {
@@ -151,7 +149,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return headEnd;
     }
     const { route } = destination;
-    if (this.#record !== undefined) this.#context.accessLog?.noteRoute(this.#record, route.config);
+    if (this.#record !== undefined) this.#client.accessLog?.noteRoute(this.#record, route.config);
     const location = route.slashLocation(head, buffer);
     if (location !== undefined) {
       this.#redirect(location);
@@ -202,7 +200,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     }
     const key = readKey(config.key, head, buffer, this.#client.clientAddress);
     if (key === undefined && config.keyRequired) return false;
-    this.#keyText = key ?? buffer.toString("latin1", head.targetStart, head.pathEnd);
+    this.#keyText = key ?? pathOf(head, buffer);
     this.keyHash = readKeyHash(this.#keyText, config.hash);
     return true;
   }
@@ -233,7 +231,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   }
 
   onPicked(node: Node): void {
-    if (this.#record !== undefined) this.#context.accessLog?.notePick(this.#record, node.id);
+    if (this.#record !== undefined) this.#client.accessLog?.notePick(this.#record, node.id);
   }
 
   /** A connection stands: one write carries the head and what is held of the body. */
@@ -256,7 +254,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#attempt.begin(this.#context, this.stamp);
     counters.attempts++;
     this.#response.reset();
-    if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, this.attempts);
+    if (this.#record !== undefined) this.#client.accessLog?.noteAttempt(this.#record, this.attempts);
     const isFlowing = this.#request.sendTo(connection.stream, node);
     if (!connection.stream.isOpen) {
       // Nothing was written: a connection that had already closed is like a dial that failed.
@@ -385,7 +383,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       this.#attempt.noteAnswered(this.#context, this.connection.pool.node, this.#response.status);
     }
     this.phase = Phase.RELAYING;
-    if (this.#record !== undefined) this.#context.accessLog?.noteFirstByte(this.#record, this.#response.status);
+    if (this.#record !== undefined) this.#client.accessLog?.noteFirstByte(this.#record, this.#response.status);
     this.onProgress();
   }
 
@@ -562,7 +560,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   fail(code: ErrorCode): void {
     const phase = this.#phaseName();
     const record = this.#record;
-    if (record !== undefined) this.#context.accessLog?.noteProblem(record, code);
+    if (record !== undefined) this.#client.accessLog?.noteProblem(record, code);
     // What spoke against the node before, and what a stale connection did not say, stands.
     if (code === "ERR_NODE_TIMEOUT" || code === "ERR_BAD_RESPONSE") this.#attempt.note(this.#context, Outcome.FAILED);
     this.#close(blameOf(code), phase);
@@ -617,7 +615,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#schedule(0);
     this.phase = Phase.IDLE;
     if (this.#record !== undefined) {
-      this.#context.accessLog?.end(this.#record, endedBy, phase, this.#request.bodyBytes, this.#response.bodyBytes);
+      this.#client.accessLog?.end(this.#record, endedBy, phase, this.#request.bodyBytes, this.#response.bodyBytes);
       this.#record = undefined;
     }
     this.#request.drop();

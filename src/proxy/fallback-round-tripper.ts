@@ -152,7 +152,7 @@ export class FallbackRoundTripper {
     if (!isDialFault(code)) {
       this.#context.cluster.release(node, stamp);
       this.#context.counters.dialsFailedByOwnFault++;
-      this.#context.log.warn({ event: "dial_own_fault", node: node.id, code });
+      this.#context.log.warn({ event: "dial_own_fault", cluster: this.#context.name, node: node.id, code });
       caller.onUnreachable(new FnlbError("ERR_RESOURCES", `cannot dial: ${code}`));
       return;
     }
@@ -173,6 +173,9 @@ export class FallbackRoundTripper {
         return;
       case "unhealthy":
         caller.onUnreachable(new FnlbError("ERR_NO_HEALTHY_NODE", "checks or breakers keep every node out"));
+        return;
+      case "empty":
+        caller.onUnreachable(new FnlbError("ERR_NO_NODE", "the cluster has no nodes"));
         return;
       case "drained":
         caller.onUnreachable(new FnlbError("ERR_NO_ACTIVE_NODE", "no node is active"));
@@ -231,9 +234,10 @@ export class FallbackRoundTripper {
   #giveUp(caller: Caller): void {
     const error = new ErrNoFallbackNodeFound();
     // A request that has tried every node says nothing about the cluster while one of them is alive.
-    if (!this.#isOffline && this.#context.cluster.nodes.every((node) => !node.alive || node.mode !== "active")) {
+    const { name, cluster, log } = this.#context;
+    if (!this.#isOffline && cluster.nodes.every((node) => !node.alive || node.mode !== "active")) {
       this.#isOffline = true;
-      this.#context.log.error({ event: "no_fallback_node_found", code: error.code }, error.message);
+      log.error({ event: "no_fallback_node_found", cluster: name, code: error.code }, error.message);
     }
     caller.onUnreachable(error);
   }

@@ -61,7 +61,8 @@ export class AddressBook {
 
   /** Other nodes from now on. What is known of those that stay is kept; the names of new ones are asked for. */
   update(nodes: readonly Node[]): void {
-    for (const node of this.#targets.keys()) if (!nodes.includes(node)) this.#forget(node);
+    const staying = new Set(nodes);
+    for (const node of this.#targets.keys()) if (!staying.has(node)) this.#forget(node);
     const added = nodes.filter((node) => !this.#targets.has(node));
     for (const node of added) this.#targets.set(node, this.#literalTargets(node));
     this.#named = nodes.filter(({ address }) => address.kind === "tcp" && isIP(address.host) === 0);
@@ -82,9 +83,10 @@ export class AddressBook {
       void this.#ask(node);
   };
 
-  /** Resolves once every name has had its first answer, or a short time to get one. */
-  async open(signal: AbortSignal): Promise<void> {
-    const unknown = this.#named.filter((node) => this.targetsOf(node).length === 0);
+  /** Resolves once the name of each of these has had its first answer, or a short time to get one. Default: all. */
+  async open(signal: AbortSignal, nodes: readonly Node[] = this.#named): Promise<void> {
+    const awaited = new Set(nodes);
+    const unknown = this.#named.filter((node) => awaited.has(node) && this.targetsOf(node).length === 0);
     if (unknown.length === 0) return;
     const timeout = new AbortController();
     const stop = AbortSignal.any([signal, timeout.signal]);

@@ -33,6 +33,7 @@ describe("documentation", () => {
       "docs/library.md",
       "docs/replicas.md",
       "docs/architecture.md",
+      "docs/discovery.md",
       "docs/decisions/README.md",
       "bench/README.md",
     ]) {
