@@ -72,7 +72,7 @@ export class Checks {
     for (const node of nodes) if (!this.#loops.has(node)) this.#start(node, check, settings);
   }
 
-  /** The checks themselves have changed: all begin anew. What was known counts until the first new answer. */
+  /** The checks themselves have changed: all begin anew. What is known counts until new answers say otherwise. */
   restart(nodes: readonly Node[]): void {
     for (const node of [...this.#loops.keys()]) this.stop(node);
     if (this.#dependencies.context.config.checkPath === "") for (const node of nodes) node.check = "off";

@@ -177,7 +177,10 @@ export class RunningCluster {
       random: dependencies.random,
       signal: this.#signal,
       keep: dependencies.keep,
-      onChange: () => this.#outlier?.noteHealth(),
+      onChange: () => {
+        this.#outlier?.noteHealth();
+        this.roundTripper.onRoom();
+      },
     });
     this.#discovered = new DiscoveredNodes({
       context: this.#context,
@@ -516,6 +519,7 @@ export class RunningCluster {
         log.info({ event: "node_returned", ...this.#naming(node) });
         this.#context.cluster.noteReturn(node);
       },
+      onSpared: () => counters.ejectionsSpared++,
       onPanic: (isPanic) => log.warn({ event: isPanic ? "panic_began" : "panic_ended", cluster: this.name }),
     });
   }

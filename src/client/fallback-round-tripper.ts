@@ -20,7 +20,7 @@ import { systemClock } from "../system/clock.js";
 import { ask } from "./ask.js";
 import { Attempt, type AttemptContext } from "./attempt.js";
 import { Call, type CallHandler } from "./call.js";
-import { NodeClient, type NodeTlsOptions } from "./node-client.js";
+import { checkTls, NodeClient, type NodeTlsOptions } from "./node-client.js";
 import { keyPathOf, withoutOrigin } from "./request-target.js";
 
 /** Times are in milliseconds; where nothing else is said, they mean what the program's options of that name mean. */
@@ -124,7 +124,7 @@ export class FallbackRoundTripper extends Dispatcher {
   #closing: Promise<void> | undefined;
   #destroying: Promise<void> | undefined;
 
-  /** Throws `ERR_OPTION` for nodes that are none and numbers out of range. Opens nothing before the first request. */
+  /** Throws `ERR_OPTION` for nodes that are none, numbers out of range and bad PEM texts. Opens nothing before the first request. */
   constructor(given: FallbackRoundTripperOptions) {
     super();
     const { nodes, outlier, breaker, retryOn, ...rest } = given;
@@ -436,6 +436,7 @@ function complete({
   const times = { connectTimeoutMs, dialDeadlineMs, responseTimeoutMs, bodyIdleTimeoutMs, silenceMs, pingIntervalMs };
   const limits = { pingTimeoutMs, attemptsMax, retryBudget, retryReserve, nodeConnectionsMax };
   const options = { tls, key, policy, ...times, ...limits, log, clock, random };
+  checkTls(tls);
   for (const [option, from] of LOWEST) checkRange(option, options[option], { from });
   return options;
 }

@@ -1,8 +1,9 @@
 import { isIP, type Socket } from "node:net";
-import type { ConnectionOptions } from "node:tls";
+import { type ConnectionOptions, createSecureContext } from "node:tls";
 import { buildConnector, type Dispatcher, Pool } from "undici";
 import type { Clock } from "../core/clock.js";
 import type { Node } from "../core/node.js";
+import { FnlbError } from "../errors.js";
 import { toNode } from "./request-target.js";
 
 /** Options of `tls.connect` that a node may need. */
@@ -187,6 +188,16 @@ function originOf({ address }: Node): string {
   if (address.kind === "unix") return "http://localhost";
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   return `${address.tls === true ? "https" : "http"}://${host}:${address.port}`;
+}
+
+/** Throws `ERR_OPTION` for texts that TLS cannot use: each dial would fail of them, and blame the node. */
+export function checkTls(tls: NodeTlsOptions): void {
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FnlbError("ERR_OPTION", `option "tls" must be what tls.connect can use, got ${reason}`, { cause: error });
+  }
 }
 
 /** Whose certificate a node must have. */

@@ -52,7 +52,7 @@ export function duration<R extends Range>(range: R) {
   return {
     kind: "duration",
     ...range,
-    read: quantity(parseDuration, "a time below 25 days such as 250ms, 5s or 1h", range),
+    read: quantity(parseDuration, "a time up to 24 days such as 250ms, 5s or 1h", range),
   } as const;
 }
 

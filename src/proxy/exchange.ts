@@ -13,7 +13,7 @@ import { Framing } from "../http1/framing.js";
 import type { HeaderEdits } from "../http1/header-rules.js";
 import type { RequestHead } from "../http1/request-head.js";
 import { blameOf, type ExchangeRecord } from "./access-log.js";
-import { Attempt } from "./attempt.js";
+import { Attempt, decideNext } from "./attempt.js";
 import type { ClusterContext } from "./context.js";
 import type { Destination } from "./destination.js";
 import type { ExchangeClient } from "./exchange-client.js";
@@ -226,8 +226,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   }
 
   onUnreachable(error: FnlbError): void {
-    // Nobody is left to repeat it: what the node that it reached did is the news, not that the others are gone.
-    this.fail(error.code === "ERR_NO_FALLBACK_NODE_FOUND" ? (this.#repeatCode ?? error.code) : error.code);
+    // Nobody is left to repeat it: what the node that it reached did is the news, not what became of the others.
+    this.fail(this.#repeatCode ?? error.code);
   }
 
   onPicked(node: Node): void {
@@ -405,33 +405,31 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     if (this.phase === Phase.RELAYING) {
       if (code === undefined && this.#response.endByClose()) return;
       this.#context.counters.nodeAborts++;
-      this.#attempt.noteBroken();
       this.break("node", "response-body");
       return;
     }
     if (this.phase !== Phase.WAITING || this.connection === undefined) return;
+    // First: a node that becomes suspect here releases those who wait for it, and this exchange goes anyway.
+    this.#stopWaiting();
     if (this.connection.isFresh && this.#response.bytesSeen === 0) this.connection.pool.noteEarlyClose();
     this.#retreat(this.#response.bytesSeen > 0 ? "ERR_BAD_RESPONSE" : "ERR_NODE_CLOSED");
   }
 
   /** The attempt failed before its response: another node, the same one again, or the end. */
   #retreat(code: ErrorCode): void {
-    const { config, counters, retryBudget } = this.#context;
     const connection = this.connection;
     if (connection === undefined) return;
     const node = connection.pool.node;
     const wasFresh = connection.isFresh;
-    // A stale idle connection says nothing about its node.
     if (wasFresh) this.#attempt.note(this.#context, Outcome.FAILED);
     // A node that has seen only the head of a request that waits for its 100 has been asked, not told.
     if (this.awaitsContinue && this.#response.bytesSeen === 0) this.reached = false;
-    const decision = decideRepeat(this, config.attemptsMax, retryBudget);
-    if (decision.kind === "fail" || (decision.kind === "repeat" && !config.retryOn.closed)) {
-      if (decision.kind === "fail" && decision.reason === "budget-spent") counters.retriesRefusedByBudget++;
+    const next = decideNext(this.#context, this);
+    if (next === "fail" || (next === "repeat" && !this.#context.config.retryOn.closed)) {
       this.fail(code);
       return;
     }
-    this.#repeatCode = decision.kind === "repeat" ? code : undefined;
+    this.#repeatCode = next === "repeat" ? code : undefined;
     this.#leaveConnection();
     // A stale idle connection says nothing about its node: it gets one fresh chance.
     if (wasFresh) this.tried.add(node.index);
@@ -440,7 +438,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#schedule(0);
     // Nothing more is read before a connection stands: what has been read is held and goes first.
     if (!this.#request.isDone) this.#client.pauseReading();
-    this.#destination.roundTripper.begin(this);
+    this.#destination.roundTripper.beginAgain(this);
   }
 
   /** The node has become suspect while this exchange waits for it. */
@@ -453,43 +451,37 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     counters.exchangesMovedOffSuspects++;
     this.#hasMoved = true;
     this.#attempt.note(this.#context, Outcome.FAILED);
-    this.#moveTo(next);
+    this.#moveTo(next, "ERR_NODE_TIMEOUT");
   }
 
   /** The head of a response is in, and nothing of it has been sent. True: another node is asked instead. */
   repeatsFor(status: number): boolean {
-    const { config, counters, retryBudget } = this.#context;
+    const { config, counters } = this.#context;
     if (!config.retryOn.statuses.includes(status) || this.connection === undefined || !this.#request.isDone)
       return false;
     const { reached, idempotent, bodyHeld, attempts } = this;
     const attempt = { reached, idempotent, bodyHeld, attempts, responseBytesSeen: 0 };
-    const decision = decideRepeat(attempt, config.attemptsMax, retryBudget);
-    if (decision.kind === "fail" && decision.reason === "budget-spent") counters.retriesRefusedByBudget++;
     // Without another node this answer is the best there is.
-    const next = decision.kind === "repeat" ? this.#acquireNext() : undefined;
+    const next = decideNext(this.#context, attempt) === "repeat" ? this.#acquireNext() : undefined;
     if (next === undefined) return false;
     counters.retriesByStatus++;
     this.#stopWaiting();
     this.#attempt.noteAnswered(this.#context, this.connection.pool.node, status);
-    this.#moveTo(next);
+    this.#moveTo(next, "ERR_NO_HEALTHY_NODE");
     return true;
   }
 
-  /** A node for one more attempt, while the last one still has its connection; none that is silent itself. */
+  /** A node for one more attempt, while the last one still has its connection. */
   #acquireNext(): Node | undefined {
-    const { cluster } = this.#context;
     if (this.connection === undefined) return undefined;
     this.tried.add(this.connection.pool.node.index);
-    const next = cluster.acquire(this);
-    if (next === undefined || !next.suspect) return next;
-    cluster.release(next, this.stamp);
-    return undefined;
+    return this.#context.cluster.acquireNext(this);
   }
 
-  #moveTo(next: Node): void {
-    const { config, counters, retryBudget, wheel } = this.#context;
-    retryBudget.spend();
-    counters.retries++;
+  /** `code` is for the client if neither that node nor another one can be dialled. */
+  #moveTo(next: Node, code: ErrorCode): void {
+    const { config, wheel } = this.#context;
+    this.#repeatCode = code;
     this.#leaveConnection();
     this.phase = Phase.CONNECTING;
     this.#schedule(0);
@@ -513,12 +505,17 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     if (entry === this.#wholeTimer) {
       counters.exchangeTimeouts++;
       if (this.phase === Phase.RELAYING) this.break("balancer", "response-body");
-      else this.fail("ERR_NODE_TIMEOUT");
+      else {
+        // Not if most of it was spent in the queue, in an upload or at another node.
+        if (this.#request.isDone) this.#attempt.noteTimeUp(this.#context, this.#context.config.exchangeTimeoutMs / 2);
+        this.fail("ERR_NODE_TIMEOUT");
+      }
       return;
     }
     if (this.phase === Phase.RELAYING) {
       counters.bodyTimeouts++;
-      this.break(this.#response.isClientBlocked || !this.#request.isDone ? "client" : "node", "response-body");
+      // No fault of the node: a stream may have nothing to say for a while.
+      this.#breakOff(this.#response.isClientBlocked || !this.#request.isDone ? "client" : "node", "response-body");
     } else if (this.phase === Phase.WAITING) this.#onWaitTimeout();
   }
 
@@ -534,9 +531,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return;
     }
     counters.responseTimeouts++;
-    // First: a node that becomes suspect here releases those who wait for it, and this exchange is over.
+    // First, as above.
     this.#stopWaiting();
     this.connection?.pool.noteTimeout(this);
+    this.#attempt.note(this.#context, Outcome.FAILED);
     this.fail("ERR_NODE_TIMEOUT");
   }
 
@@ -562,7 +560,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const record = this.#record;
     if (record !== undefined) this.#client.accessLog?.noteProblem(record, code);
     // What spoke against the node before, and what a stale connection did not say, stands.
-    if (code === "ERR_NODE_TIMEOUT" || code === "ERR_BAD_RESPONSE") this.#attempt.note(this.#context, Outcome.FAILED);
+    if (code === "ERR_BAD_RESPONSE") this.#attempt.note(this.#context, Outcome.FAILED);
     this.#close(blameOf(code), phase);
     this.#client.onExchangeFailed(code);
   }
@@ -575,6 +573,11 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
 
   /** The response has begun and cannot be completed. */
   break(endedBy: "client" | "node" | "balancer", phase: string): void {
+    if (endedBy === "node") this.#attempt.noteBroken();
+    this.#breakOff(endedBy, phase);
+  }
+
+  #breakOff(endedBy: string, phase: string): void {
     this.#close(endedBy, phase);
     this.#client.onExchangeBroken();
   }
@@ -601,6 +604,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const connection = this.connection;
     if (connection === undefined) return;
     this.#stopWaiting();
+    this.#attempt.noteUpgraded(this.#context, connection.pool.node, this.#response.status);
     this.connection = undefined;
     connection.user = undefined;
     this.#close("-", "upgraded");

@@ -187,7 +187,6 @@ export class NodePool implements ConnectionPool, TimerOwner {
   /** The node has left its cluster: what runs may finish, nothing is kept. Resolves when the last connection has closed. */
   retire(): Promise<void> {
     this.#isRetired = true;
-    this.#context.wheel.cancel(this.#sweep);
     this.closeIdle();
     this.#context.wheel.cancel(this.#sweep);
     return this.#whenEmpty();

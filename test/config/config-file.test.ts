@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseConfigFile } from "../../src/config/config-file.js";
+import fc from "fast-check";
+import { parseConfigFile, ROUTE_KEYS } from "../../src/config/config-file.js";
+import { OPTION_LIST } from "../../src/config/options.js";
 import { resolveConfig } from "../../src/config/resolve.js";
 import { FnlbError } from "../../src/errors.js";
 
@@ -331,6 +333,63 @@ describe("a config file", () => {
       `sticky-cookie: n\nsticky-secret: [${Array.from({ length: 17 }, (_, index) => `${secret}${index}`).join()}]`,
     ])
       assert.doesNotMatch(faultOf(text), /secret-that/);
+  });
+
+  it("is a config or a fault with a place, whatever stands in it", () => {
+    const key = fc.oneof(
+      fc.constantFrom(
+        ...OPTION_LIST.map(([name]) => name),
+        "clusters",
+        "routes",
+        "$schema",
+        "__proto__",
+        "nodes",
+        "default",
+      ),
+      fc.string({ maxLength: 5 }),
+    );
+    const word = fc.constantFrom(
+      "a",
+      "b",
+      "",
+      "1",
+      "true",
+      "random",
+      "default",
+      "/x",
+      "*.x",
+      "set A: b",
+      "5s",
+      "signed",
+      ",",
+      ":1",
+      "\0",
+    );
+    const { value } = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        word,
+        fc.jsonValue({ maxDepth: 0 }),
+        fc.array(tie("value"), { maxLength: 3 }),
+        tie("map"),
+      ),
+      map: fc.dictionary(fc.oneof(key, fc.constantFrom(...ROUTE_KEYS)), tie("value"), { maxKeys: 4 }),
+    }));
+    let accepted = 0;
+    fc.assert(
+      fc.property(fc.dictionary(key, value, { maxKeys: 5 }), (config) => {
+        try {
+          read(JSON.stringify(config, null, 1));
+          accepted++;
+        } catch (error) {
+          assert.ok(error instanceof FnlbError, String(error));
+          assert.equal(error.code, "ERR_OPTION");
+          assert.match(error.message, /^(?:default of option "[\w-]+"|fnlb\.yaml:\d+:\d+:) /);
+        }
+      }),
+      { numRuns: 5000 },
+    );
+    assert.ok(accepted > 100, `${accepted}`);
   });
 
   it("holds a thousand clusters and ten thousand routes, and no more", () => {

@@ -115,7 +115,7 @@ describe("the schema of the config file", () => {
         if (typeof value === "string")
           assert.match(
             fault,
-            /^$|at least|at most|below 25 days such as .*got "[\d. \\n]+[mhd]?s?"|from \d|prime/s,
+            /^$|at least|at most|up to 24 days such as .*got "[\d. \\n]+[mhd]?s?"|from \d|prime/s,
             `${name}: ${value}`,
           );
         else assert.match(fault, /^$|prime/, `${name}: ${value}`);

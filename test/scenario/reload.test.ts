@@ -262,6 +262,24 @@ describe("a tunnel", () => {
     }
     await until("the end of all tunnels", (snapshot) => snapshot.tunnels === 0 && snapshot.connections === 0);
   });
+
+  it("is not cut by a limit that has been taken off meanwhile, but by one that has been set", async (t) => {
+    const clock = new FakeClock();
+    const origin = await startRawOrigin(t);
+    const { port, balancer } = await start(t, { nodes: [1] }, clock);
+    const config = (tunnelIdleTimeoutMs: number) => configWith({ x: { nodes: [origin.port], tunnelIdleTimeoutMs } });
+    await balancer.reload(config(1000));
+    const tunnel = await openTunnel(t, port, "/x", origin);
+    await balancer.reload(config(0));
+    await tunnel.passes();
+    await clock.advance(5000);
+    await tunnel.passes();
+    await balancer.reload(config(1000));
+    await tunnel.passes();
+    await clock.advance(2000);
+    await tunnel.client.log.untilEnd();
+    assert.equal(balancer.snapshot().counters.tunnelTimeouts, 1);
+  });
 });
 
 describe("a change of nodes", () => {
