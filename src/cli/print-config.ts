@@ -27,7 +27,10 @@ function isInForce(name: OptionName, sources: ConfigSources): boolean {
     return OTHER_LISTENERS.every((other) => originOf(other, sources).texts.join("") === "");
   }
   if (!isClusterOption(name)) return true;
-  return clusterNames(sources.file).some((cluster) => !originOf(name, sources, cluster).isOwn);
+  const goingByIt = clusterNames(sources.file).filter((cluster) => !originOf(name, sources, cluster).isOwn);
+  // Where nodes are discovered, the default one is none of them.
+  const isNodeless = name === "nodes" && originOf(name, sources).isDefault;
+  return goingByIt.some((cluster) => !isNodeless || originOf("discover", sources, cluster).texts.join("") === "");
 }
 
 function clusterLines(cluster: string, sources: ConfigSources): string[] {

@@ -104,7 +104,8 @@ class ConfigFileReader {
       if (clusters.size === CLUSTERS_MAX) throw this.#bad(keyPlace, `"clusters" must be at most ${CLUSTERS_MAX}`);
       const options = this.#readCluster(value, name);
       // The default is meant for whoever names nothing at all: here a key was forgotten.
-      if (entries.size > 1 && !options.has("nodes") && !options.has("discover")) {
+      const isDiscovered = (options.get("discover")?.texts.join("") ?? "") !== "";
+      if (entries.size > 1 && !options.has("nodes") && !isDiscovered) {
         throw this.#bad(keyPlace, `cluster "${name}" must have "nodes" or "discover" where there are several clusters`);
       }
       clusters.set(name, options);

@@ -53,7 +53,9 @@ export function resolveConfig(sources: ConfigSources = {}): Config {
   const names = clusterNames(file);
   for (const name of ["nodes", "discover"] as const) {
     const given = originOf(name, sources);
-    if (names.length > 1 && !given.isDefault) {
+    // None for anybody is what the default says, too.
+    const isNone = name === "discover" && single(given) === "";
+    if (names.length > 1 && !given.isDefault && !isNone) {
       throw badOption(given.source, "left out where a config file has several clusters", single(given));
     }
   }

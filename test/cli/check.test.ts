@@ -162,6 +162,11 @@ describe("fnlb check --print", () => {
     ["nothing at all", {}],
     ["one named cluster", { file: parseConfigFile("clusters: {api: {nodes: a}}", "f") }],
     ["a cluster without options", { file: parseConfigFile("nodes: a\nclusters: {api: {}}", "f") }],
+    ["a cluster whose nodes are discovered", { options: { discover: "dns:fn" } }],
+    [
+      "clusters of which one is discovered",
+      { file: parseConfigFile("clusters: {a: {discover: dns:fn}, b: {nodes: b}}\nroutes: [{cluster: a}]", "f") },
+    ],
     ["listeners for proxies only", { options: { "proxy-listen": ":1" } }],
     ["listeners of both kinds", { env: { FNLB_PROXY_LISTEN: ":1", FNLB_LISTEN: ":2,unix:/a b" } }],
     ["rules of several lines", { env: { FNLB_REQUEST_HEADER: "set A: b # c\nremove D\nadd E: 'f\"" } }],

@@ -117,6 +117,13 @@ describe("discovery in a config", () => {
     );
   });
 
+  it("or a list is what each of several clusters needs", () => {
+    assert.match(
+      messageOf(() => parseConfigFile('clusters:\n  a:\n    nodes: a\n  b:\n    discover: ""\n', "fnlb.yaml")),
+      /cluster "b" must have "nodes" or "discover" where there are several clusters$/,
+    );
+  });
+
   it("needs a longest interval that is not below the shortest", () => {
     assert.match(
       messageOf(() => resolve({ discover: "dns:fn", "discover-min-interval": "2s", "discover-max-interval": "1s" })),
