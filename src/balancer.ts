@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { secureStandIns } from "./assembly/discovered-nodes.js";
+import { securedStandIn } from "./assembly/edited-nodes.js";
 import { httpDate } from "./assembly/http-date.js";
 import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
 import { proveConfig } from "./assembly/prove-config.js";
@@ -17,6 +18,8 @@ import { FnlbError } from "./errors.js";
 import { AccessLog } from "./proxy/access-log.js";
 import type { ProxyContext } from "./proxy/context.js";
 import { Front } from "./proxy/front.js";
+import { openStore } from "./store/open-store.js";
+import type { Store, StoreState } from "./store/store.js";
 import { type Resolve, systemResolve } from "./system/address-book.js";
 import { systemClock } from "./system/clock.js";
 import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
@@ -36,6 +39,8 @@ export interface BalancerDependencies {
   readonly resolve?: Resolve;
   /** Asks DNS for nodes that are to be discovered. Default: the resolvers that the system is configured with. */
   readonly openLookup?: OpenLookup;
+  /** Where operators say what they want of nodes; the balancer runs it. Default: as the config says. */
+  readonly store?: Store;
   /** "plain" keeps to the public socket API. Default: `FNLB_SOCKETS`. */
   readonly sockets?: string;
 }
@@ -68,6 +73,8 @@ export interface NodeSnapshot {
 export interface BalancerSnapshot {
   /** How it talks to the system: "fast" (handles) or "plain" (public API); "closed" before `listen`. */
   readonly sockets: "fast" | "plain" | "closed";
+  /** The store that replicas share, see `--store`; always "up" where there is none and one process knows for itself. */
+  readonly store: StoreState;
   readonly connections: number;
   /** Client connections that are still in their TLS handshake. */
   readonly handshakes: number;
@@ -121,6 +128,7 @@ interface Running {
   readonly context: { -readonly [Field in keyof ProxyContext]: ProxyContext[Field] };
   readonly front: Front;
   readonly listeners: Listeners;
+  readonly store: Store;
   clusters: ReadonlyMap<string, RunningCluster>;
 }
 
@@ -185,26 +193,36 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       requestId: randomUUID,
       date: httpDate(clock),
     };
-    const clusters = new Map(config.clusters.map((cluster) => [cluster.name, makeCluster(context, cluster)]));
+    const store = dependencies.store ?? (await openStore({ clock, random, log }, config.store));
+    const clusters = new Map(
+      config.clusters.map((cluster) => [cluster.name, makeCluster({ context, store }, cluster)]),
+    );
     const front = new Front(context, routingOf(config.routes, clusters));
+    keep(store.run(stopping.signal));
     await Promise.all([...clusters.values()].map((cluster) => cluster.open()));
     keep(tick());
     keep(keyring.run(stopping.signal));
     await Promise.all([...clusters.values()].map((cluster) => cluster.run()));
     const listeners = new Listeners({ sockets, front, keyring, log, failIfEnding });
-    return { sockets, context, front, listeners, clusters };
+    return { sockets, context, front, listeners, store, clusters };
   }
 
   /** Reads the certificates that a config needs; see `Keyring.adopt`. */
-  function adoptKeys({ listeners, clusters }: Config): Promise<AdoptedKeys> {
-    const nodes = clusters.flatMap((cluster) => [...cluster.nodes, ...secureStandIns(cluster)]);
+  function adoptKeys({ listeners, clusters, store }: Config): Promise<AdoptedKeys> {
+    const isEditable = store !== "" || dependencies.store !== undefined;
+    const standIns = isEditable ? clusters.map(securedStandIn) : [];
+    const nodes = [...clusters.flatMap((cluster) => [...cluster.nodes, ...secureStandIns(cluster)]), ...standIns];
     return keyring.adopt(listeners, nodes);
   }
 
-  function makeCluster(context: ProxyContext, cluster: ClusterConfig): RunningCluster {
+  function makeCluster(
+    { context, store }: { readonly context: ProxyContext; readonly store: Store },
+    cluster: ClusterConfig,
+  ): RunningCluster {
     const securityOf = (node: NodeConfig) => keyring.securityOf(node);
     const { signal } = stopping;
-    return new RunningCluster({ context, random, resolve, openLookup, securityOf, stopping: signal, keep }, cluster);
+    const given = { context, store, random, resolve, openLookup, securityOf, stopping: signal, keep };
+    return new RunningCluster(given, cluster);
   }
 
   function openAccessLog({ accessLog: path }: Config): OpenAccessLog | undefined {
@@ -227,7 +245,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   }
 
   async function reloadNow(next: Config): Promise<void> {
-    const { context, clusters: before } = whileRunning();
+    const { context, store, clusters: before } = whileRunning();
+    if (next.store !== config.store) {
+      throw new FnlbError("ERR_OPTION", 'option "store" must stay as it is while fnlb runs');
+    }
     proveConfig(next, { clock, random });
     const keys = await adoptKeys(next);
     const oldLog = accessLog;
@@ -240,7 +261,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       const changes = { isTrusted: trustOf(next.trustedProxies), accessLog: nextLog?.log };
       const nextContext = { ...context, ...changes, config: next };
       const clusters = new Map(
-        next.clusters.map((cluster) => [cluster.name, before.get(cluster.name) ?? makeCluster(nextContext, cluster)]),
+        next.clusters.map((cluster) => [
+          cluster.name,
+          before.get(cluster.name) ?? makeCluster({ context: nextContext, store }, cluster),
+        ]),
       );
       added = [...clusters.values()].filter(({ name }) => !before.has(name));
       await Promise.all([
@@ -395,6 +419,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       const clusters = running === undefined ? [] : [...running.clusters.values()];
       return {
         sockets: running?.sockets.mode ?? "closed",
+        store: running?.store.state ?? "closed",
         connections: running?.front.connections ?? 0,
         handshakes: running?.front.handshakes ?? 0,
         exchanges: running?.front.exchanges ?? 0,

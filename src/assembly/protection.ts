@@ -1,6 +1,7 @@
 import type { ClusterSettings, ProcessSettings } from "../config/config.js";
 import { CircuitBreaker, type CircuitBreakerDependencies } from "../core/breaker.js";
 import { type OutlierDependencies, OutlierDetector } from "../core/outlier.js";
+import { RetryBudget } from "../core/retry.js";
 import { compileHeaderRules, type HeaderEdits } from "../http1/header-rules.js";
 import { forwardedNames } from "../proxy/forwarded.js";
 
@@ -45,4 +46,13 @@ export function responseEditsOf({
 }: Pick<ClusterSettings, "responseHeaders" | "loadHeader" | "stickyHeader">): HeaderEdits | undefined {
   const reserved = [loadHeader, stickyHeader.toLowerCase()].filter((name) => name !== "");
   return compileHeaderRules(responseHeaders, { message: "response", reserved });
+}
+
+/** A tenth of what can be saved up is there from the start: a balancer that has just started may still repeat. */
+export function retryBudgetOf({ retryBudget, retryReserve }: ClusterSettings): RetryBudget {
+  return new RetryBudget({
+    tokensPerRequest: retryBudget,
+    tokensInitial: Math.ceil(retryReserve / 10),
+    tokensMax: retryReserve,
+  });
 }

@@ -11,7 +11,7 @@ import { createNode, type Node } from "../core/node.js";
 import type { OutlierDetector } from "../core/outlier.js";
 import type { Policy } from "../core/policies/policy.js";
 import { Rebalancer } from "../core/rebalancer.js";
-import { RetryBudget } from "../core/retry.js";
+import type { Edited } from "../core/registry.js";
 import type { DialSecurity } from "../core/stream.js";
 import { type Ping, tcpPing } from "../health/ping.js";
 import { runPingLoop } from "../health/ping-loop.js";
@@ -21,14 +21,15 @@ import type { AccessLog } from "../proxy/access-log.js";
 import type { ClusterContext, ProxyContext } from "../proxy/context.js";
 import { FallbackRoundTripper } from "../proxy/fallback-round-tripper.js";
 import { NodePool, type NodePoolEvents } from "../proxy/node-pool.js";
+import type { Store } from "../store/store.js";
 import { AddressBook, type Resolve } from "../system/address-book.js";
 import { affinityOf } from "./affinity.js";
 import { Checks } from "./checks.js";
 import { DiscoveredNodes } from "./discovered-nodes.js";
-import { OperatorWords } from "./operator-words.js";
+import { EditedNodes } from "./edited-nodes.js";
 import { AFFINITY_FIELDS, BREAKER_FIELDS, CHECK_FIELDS, OUTLIER_FIELDS, POLICY_FIELDS } from "./part-fields.js";
 import { policyOf } from "./policy.js";
-import { breakerOf, outlierOf, requestEditsOf, responseEditsOf } from "./protection.js";
+import { breakerOf, outlierOf, requestEditsOf, responseEditsOf, retryBudgetOf } from "./protection.js";
 
 export interface RunningClusterDependencies {
   readonly context: ProxyContext;
@@ -37,6 +38,8 @@ export interface RunningClusterDependencies {
   readonly resolve: Resolve;
   /** Asks DNS for nodes. */
   readonly openLookup: OpenLookup;
+  /** Where operators say what they want of nodes. */
+  readonly store: Store;
   /** How a node is dialled that is spoken to in TLS. */
   readonly securityOf: (node: NodeConfig) => DialSecurity | undefined;
   /** Ends every loop. */
@@ -54,10 +57,16 @@ export interface NodeState {
 
 type Settings = ProcessSettings & ClusterSettings;
 
+/** The nodes that there should be. */
+interface Wish {
+  /** By config and discovery. */
+  readonly named: readonly NodeConfig[];
+  /** As operators want them: what nodes are made of, one by one. */
+  readonly given: readonly Edited<NodeConfig>[];
+}
+
 /** Nodes that are about to be taken over: those that stay are the same objects. */
-interface Prepared {
-  /** What they are made of, one by one. */
-  readonly given: readonly NodeConfig[];
+interface Prepared extends Wish {
   readonly nodes: readonly Node[];
   readonly added: readonly Node[];
 }
@@ -88,6 +97,7 @@ export class RunningCluster {
   readonly #ping: Ping;
   readonly #checks: Checks;
   readonly #discovered: DiscoveredNodes;
+  readonly #edited: EditedNodes;
   /** How each node is spoken to in TLS. */
   readonly #tlsTexts = new WeakMap<Node, string | undefined>();
   readonly #securities = new WeakMap<Node, DialSecurity>();
@@ -98,13 +108,12 @@ export class RunningCluster {
   #outlier: OutlierDetector | undefined;
   #breaker: CircuitBreaker | undefined;
   /** What the nodes were made of. */
-  #given: readonly NodeConfig[];
+  #wish: Wish;
   #nodes: readonly Node[];
   /** What a reload prepares. */
   #staged: Staged | undefined;
   /** What was found and is prepared; never beside a reload, which takes it along. */
   #joining: Prepared | undefined;
-  readonly #words = new OperatorWords();
   /** Before the cluster runs no node is younger than others. */
   #isRunning = false;
 
@@ -115,7 +124,9 @@ export class RunningCluster {
     this.#dependencies = dependencies;
     this.#signal = AbortSignal.any([this.#stop.signal, stopping]);
     const config: Settings = { ...context.config, ...settings };
-    this.#given = settings.nodes;
+    const { store } = dependencies;
+    this.#edited = new EditedNodes({ store, signal: this.#signal, onChange: () => this.#follow() }, name);
+    this.#wish = { named: settings.nodes, given: this.#edited.appliedTo(settings.nodes, settings) };
     this.#nodes = settings.nodes.map((node, index) => this.#makeNode(node, index, config));
     const securityOf = (node: Node) => this.#securities.get(node);
     this.#addressBook = new AddressBook({ clock, log, resolve, securityOf }, config, this.#nodes);
@@ -193,9 +204,9 @@ export class RunningCluster {
     });
   }
 
-  /** Looks for nodes and names; resolves when each has had its first answer, or a short time to get one. */
+  /** Looks for nodes, names and what operators have said; resolves when each has had its first answer, or a short time to get one. */
   async open(): Promise<void> {
-    await Promise.all([this.#addressBook.open(this.#signal), this.#discovered.open()]);
+    await Promise.all([this.#addressBook.open(this.#signal), this.#discovered.open(), this.#edited.open()]);
     // What was found may have names, too.
     await this.#addressBook.open(this.#signal);
   }
@@ -249,7 +260,7 @@ export class RunningCluster {
   async stage(process: ProcessSettings, { name: _, ...settings }: ClusterConfig): Promise<void> {
     const config: Settings = { ...this.#context.config, ...process, ...settings };
     this.#joining = undefined;
-    const prepared = this.#prepareNodes(this.#discovered.joinedTo(config, this.#given), config);
+    const prepared = this.#prepareNodes(this.#wishFor(config), config);
     const { added } = prepared;
     this.#staged = { ...prepared, config };
     if (added.length === 0) return;
@@ -291,7 +302,7 @@ export class RunningCluster {
     if (changed("pingIntervalMs", "pingTimeoutMs"))
       for (const node of [...this.#pingLoops.keys()]) this.#keepPinging(node);
     if (this.#remakeParts(changed)) context.cluster = this.#makeCluster(config);
-    if (changed("discover")) this.#discovered.restart(this.#given);
+    if (changed("discover")) this.#discovered.restart(this.#wish.named);
     this.#adoptNodes(staged);
     if (changed(...CHECK_FIELDS)) this.#checks.restart(this.#nodes);
     else this.#checks.update(this.#nodes);
@@ -300,14 +311,19 @@ export class RunningCluster {
     this.#follow();
   }
 
-  /** Takes over what was found. */
+  #wishFor(config: Settings): Wish {
+    const named = this.#discovered.joinedTo(config, this.#wish.named);
+    return { named, given: this.#edited.appliedTo(named, config) };
+  }
+
+  /** Takes over what was found, or said by operators. */
   #follow(): void {
     // A reload that is under way comes back here.
     if (this.#staged !== undefined || this.#joining !== undefined) return;
     const { config } = this.#context;
-    const given = this.#discovered.joinedTo(config, this.#given);
-    if (!this.#differs(given)) return;
-    const prepared = this.#prepareNodes(given, config);
+    const wish = this.#wishFor(config);
+    if (!this.#differs(wish)) return;
+    const prepared = this.#prepareNodes(wish, config);
     if (this.#isRunning) this.#dependencies.keep(this.#join(prepared));
     else this.#adoptNodes(prepared);
   }
@@ -326,8 +342,8 @@ export class RunningCluster {
     this.#follow();
   }
 
-  #differs(given: readonly NodeConfig[]): boolean {
-    return JSON.stringify(given) !== JSON.stringify(this.#given);
+  #differs({ named, given }: Wish): boolean {
+    return JSON.stringify([named, given]) !== JSON.stringify([this.#wish.named, this.#wish.given]);
   }
 
   /** Makes those parts of the cluster anew whose settings have changed; true: the cluster must be put together again. */
@@ -351,30 +367,29 @@ export class RunningCluster {
   }
 
   /** New ones have a place and a pool, but get nothing yet. */
-  #prepareNodes(given: readonly NodeConfig[], config: Settings): Prepared {
+  #prepareNodes({ named, given }: Wish, config: Settings): Prepared {
     // One that is spoken to in another way is another node.
     const known = new Map(this.#nodes.map((node) => [`${node.id} ${this.#tlsTexts.get(node)}`, node]));
     // The index of a node that leaves, or still finishes something, is not given to another.
     const taken = new Set([...this.#nodes, ...[...this.#retired].map(({ node }) => node)].map(({ index }) => index));
     let free = 0;
     const added: Node[] = [];
-    const nodes = given.map((named) => {
-      const stays = known.get(`${named.id} ${JSON.stringify(named.tls)}`);
+    const nodes = given.map((wished) => {
+      const stays = known.get(`${wished.id} ${JSON.stringify(wished.tls)}`);
       if (stays !== undefined) return stays;
       while (taken.has(free)) free++;
       taken.add(free);
-      const node = this.#makeNode(named, free, config);
+      const node = this.#makeNode(wished, free, config);
       this.#pools[free] = new NodePool(node, this.#context, this.#poolEvents);
       added.push(node);
       return node;
     });
-    return { given, nodes, added };
+    return { named, given, nodes, added };
   }
 
   #makeNode(config: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
     const { id, address, weight, tls } = config;
     const node = createNode(id, index, address, weight);
-    node.mode = this.#words.modeOf(id);
     // Where checks are on, a node gets nothing before its first passed one.
     if (checkPath !== "") node.check = "unknown";
     this.#tlsTexts.set(node, JSON.stringify(tls));
@@ -383,21 +398,23 @@ export class RunningCluster {
     return node;
   }
 
-  #adoptNodes({ given, nodes, added }: Prepared): void {
-    if (!this.#differs(given)) return;
+  #adoptNodes(prepared: Prepared): void {
+    if (!this.#differs(prepared)) return;
+    const { given, nodes, added } = prepared;
     const { log, cluster, config } = this.#context;
-    const weights = new Map(this.#given.map(({ id, weight }) => [id, weight]));
     const staying = new Set(nodes);
     const leaving = this.#nodes.filter((node) => !staying.has(node));
-    this.#given = given;
+    this.#wish = prepared;
     this.#nodes = nodes;
-    // The operator's word stays, unless it is he who changed the list.
-    for (const [place, { id, weight }] of given.entries()) if (weights.get(id) !== weight) nodes[place].weight = weight;
-    for (const node of leaving) this.#dependencies.keep(this.#retire(node));
-    for (const node of added) {
-      this.#words.forget(node);
-      log.info({ event: "node_added", ...this.#naming(node) });
+    for (const [place, { weight, mode }] of given.entries()) {
+      const node = nodes[place];
+      node.weight = weight;
+      if (node.mode === mode) continue;
+      node.mode = mode;
+      log.info({ event: "node_mode_changed", ...this.#naming(node), mode });
     }
+    for (const node of leaving) this.#dependencies.keep(this.#retire(node));
+    for (const node of added) log.info({ event: "node_added", ...this.#naming(node) });
     this.#updateAddresses();
     if (this.#isRunning) cluster.update(nodes);
     else this.#context.cluster = this.#makeCluster(config);
@@ -419,7 +436,6 @@ export class RunningCluster {
   /** What runs at the node may finish; it gets nothing new. */
   async #retire(node: Node): Promise<void> {
     const pool = this.#pools[node.index];
-    this.#words.keep(node);
     node.mode = "disabled";
     this.#pingLoops.get(node)?.abort();
     this.#pingLoops.delete(node);
@@ -533,7 +549,8 @@ export class RunningCluster {
     const pool = this.#pools[node.index];
     pool.closeIdle();
     pool.failDials(code);
-    if (node.mode !== "disabled") this.#keepPinging(node);
+    // One that has left is nobody's any more; one that is disabled may be asked for again.
+    if (this.#nodes.includes(node)) this.#keepPinging(node);
   }
 
   /** In place of the loop that pings it already, if there is one. */
@@ -576,13 +593,4 @@ export class RunningCluster {
   #naming(node: Node): { readonly cluster: string; readonly node: string } {
     return { cluster: this.name, node: node.id };
   }
-}
-
-/** A tenth of what can be saved up is there from the start: a balancer that has just started may still repeat. */
-function retryBudgetOf({ retryBudget, retryReserve }: ClusterSettings): RetryBudget {
-  return new RetryBudget({
-    tokensPerRequest: retryBudget,
-    tokensInitial: Math.ceil(retryReserve / 10),
-    tokensMax: retryReserve,
-  });
 }

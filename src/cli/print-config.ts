@@ -52,7 +52,8 @@ function line(name: OptionName, { texts, place }: Origin, indent: string): strin
 }
 
 function isSecret(name: OptionName, text: string): boolean {
-  return name.endsWith("-secret") && text !== "";
+  const hasPassword = name === "store" && text.includes("@");
+  return hasPassword || (name.endsWith("-secret") && text !== "");
 }
 
 function routeLines({ file }: ConfigSources): string[] {

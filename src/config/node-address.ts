@@ -20,7 +20,7 @@ export const NODE_SHAPE =
 const DEFAULT_NODE_PORT = 8080;
 const DEFAULT_TLS_PORT = 443;
 /** Enough to tell a large machine from a small one; the ring has 160 points for each. */
-const WEIGHT_MAX = 1000;
+export const WEIGHT_MAX = 1000;
 
 /** Why an item of a list is not a node. */
 export interface BadNode {
@@ -28,7 +28,7 @@ export interface BadNode {
 }
 
 /** Reads one item of a list of nodes. */
-function parseNode(text: string): NodeConfig | BadNode {
+export function parseNode(text: string): NodeConfig | BadNode {
   const item = text.trim();
   if (item === "") return { reason: "has an empty item" };
   const last = item.lastIndexOf("=");

@@ -1,6 +1,7 @@
 import { readTrustedProxies } from "./forwarding-values.js";
 import { LISTEN_ADDRESS_SHAPE, readListenAddresses } from "./listen-address.js";
 import type { OptionRow } from "./option-row.js";
+import { readStoreUrl, STORE_SHAPE } from "./store-url.js";
 import { badOption } from "./units.js";
 import { choice, count, duration, type Given, list, listItems, single, size, text, toggle } from "./value.js";
 
@@ -24,6 +25,13 @@ export const PROCESS_OPTIONS = {
     default: "",
     isRepeatable: true,
     help: "Like --listen, for proxies of --trust-proxy that begin each connection with a PROXY protocol header, version 1 or 2; others are cut off.",
+  },
+  store: {
+    field: "store",
+    group: "Traffic",
+    ...text(readStoreUrl),
+    default: "",
+    help: `Redis or Valkey server that replicas share: ${STORE_SHAPE}. What operators say about nodes on one replica holds on all; by default it holds on one and ends with it. See docs/replicas.md.`,
   },
 
   "tls-listen": {

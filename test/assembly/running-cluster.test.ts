@@ -8,8 +8,10 @@ import { readDiscovery } from "../../src/config/discovery.js";
 import type { Clock } from "../../src/core/clock.js";
 import { Counters } from "../../src/core/counters.js";
 import type { AddressRecord, OpenLookup } from "../../src/core/lookup.js";
+import type { NodeChange } from "../../src/core/registry.js";
 import { TimerWheel } from "../../src/core/timer-wheel.js";
 import type { ProxyContext } from "../../src/proxy/context.js";
+import { memoryStore } from "../../src/store/memory-store.js";
 import { exchangeOf } from "../core/small-cluster.js";
 import { DEFAULTS, type FlatConfig, localNode } from "../support/balancer.js";
 import { eventually, FakeClock, turns } from "../support/fake-clock.js";
@@ -40,6 +42,7 @@ async function startCluster(t: TestContext, settings: Partial<FlatConfig>) {
     services: () => Promise.resolve([]),
     close() {},
   });
+  const store = memoryStore({ clock });
   const stop = new AbortController();
   const loops: Promise<unknown>[] = [];
   const cluster = new RunningCluster(
@@ -48,6 +51,7 @@ async function startCluster(t: TestContext, settings: Partial<FlatConfig>) {
       random: seeded(1),
       resolve: (host) => names.get(host) ?? Promise.reject(Object.assign(new Error("unknown"), { code: "ENOTFOUND" })),
       openLookup,
+      store,
       securityOf: () => undefined,
       stopping: stop.signal,
       keep: (loop) => void loops.push(loop),
@@ -78,6 +82,7 @@ async function startCluster(t: TestContext, settings: Partial<FlatConfig>) {
       assert.ok(found !== undefined, `no ${id} among ${cluster.nodes.map(({ node }) => node.id).join(" ")}`);
       return found;
     },
+    edit: (...changes: readonly NodeChange[]) => store.edit("c", changes),
     ids: () => cluster.nodes.map(({ node }) => node.id),
     async start() {
       await cluster.open();
@@ -98,11 +103,10 @@ const BY_NAME = { nodes: [], discover: readDiscovery({ texts: ["dns4:fn:80"], so
 
 describe("what the operator said of a node", () => {
   it("is not changed by what is discovered", async (t) => {
-    const { start, list, look, nodeAt, ids } = await startCluster(t, BY_NAME);
+    const { start, list, look, nodeAt, ids, edit } = await startCluster(t, BY_NAME);
     list("10.0.0.1", "10.0.0.2");
     await start();
-    nodeAt("10.0.0.1:80").mode = "draining";
-    nodeAt("10.0.0.1:80").weight = 7;
+    await edit({ id: "10.0.0.1:80", mode: "draining", weight: 7 });
     list("10.0.0.3", "10.0.0.1");
     await look();
     assert.deepEqual(ids(), ["10.0.0.1:80", "10.0.0.3:80"]);
@@ -111,16 +115,16 @@ describe("what the operator said of a node", () => {
   });
 
   it("still holds when the node was gone for a while, and for that one alone", async (t) => {
-    const { start, list, look, nodeAt } = await startCluster(t, BY_NAME);
+    const { start, list, look, nodeAt, edit } = await startCluster(t, BY_NAME);
     list("10.0.0.1", "10.0.0.2");
     await start();
-    nodeAt("10.0.0.1:80").mode = "draining";
+    await edit({ id: "10.0.0.1:80", mode: "draining" });
     list("10.0.0.3");
     await look();
     list("10.0.0.1", "10.0.0.2");
     await look();
     assert.deepEqual([nodeAt("10.0.0.1:80").mode, nodeAt("10.0.0.2:80").mode], ["draining", "active"]);
-    nodeAt("10.0.0.1:80").mode = "active";
+    await edit({ id: "10.0.0.1:80", mode: "active" });
     list("10.0.0.3");
     await look();
     list("10.0.0.1");
@@ -128,13 +132,15 @@ describe("what the operator said of a node", () => {
     assert.equal(nodeAt("10.0.0.1:80").mode, "active");
   });
 
-  it("gives way to another weight in the list, and to that alone", async (t) => {
-    const { start, nodeAt, reload } = await startCluster(t, { nodes: [localNode(1), localNode(2)] });
+  it("holds whatever weight the list says", async (t) => {
+    const { start, nodeAt, reload, edit } = await startCluster(t, { nodes: [localNode(1), localNode(2)] });
     await start();
-    for (const port of [1, 2]) nodeAt(`127.0.0.1:${port}`).weight = 9;
+    await edit({ id: "127.0.0.1:1", weight: 9 });
     await reload({ nodes: [localNode(1), localNode(2, 3), localNode(4)] });
     const weights = [1, 2, 4].map((port) => nodeAt(`127.0.0.1:${port}`).weight);
     assert.deepEqual(weights, [9, 3, 1]);
+    await edit({ id: "127.0.0.1:1", weight: null });
+    assert.equal(nodeAt("127.0.0.1:1").weight, 1);
   });
 });
 

@@ -25,6 +25,7 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
     "listeners",
     [{ address: { kind: "unix", path: "/run/p.sock" }, proxyProtocol: true }],
   ],
+  store: ["redis://store:6379/1", "store", "redis://store:6379/1"],
   "tls-listen": [
     ":9443",
     "listeners",

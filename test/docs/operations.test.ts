@@ -31,6 +31,7 @@ describe("documentation", () => {
       "docs/operations.md",
       "docs/errors.md",
       "docs/library.md",
+      "docs/replicas.md",
       "docs/architecture.md",
       "docs/discovery.md",
       "docs/decisions/README.md",

@@ -4,6 +4,7 @@ import { RunningCluster } from "../../src/assembly/running-cluster.js";
 import { Counters } from "../../src/core/counters.js";
 import { TimerWheel } from "../../src/core/timer-wheel.js";
 import type { ProxyContext } from "../../src/proxy/context.js";
+import { memoryStore } from "../../src/store/memory-store.js";
 import { systemLookup } from "../../src/system/name-lookup.js";
 import { BY_KEY, POLICY_NAMES } from "../core/every-policy.js";
 import { DEFAULTS, localNode, startBalancer, type TestConfig } from "../support/balancer.js";
@@ -250,6 +251,7 @@ describe("what load headers have said", () => {
         random: seeded(1),
         resolve: async () => [],
         openLookup: () => systemLookup(),
+        store: memoryStore({ clock: new FakeClock() }),
         securityOf: () => undefined,
         stopping: new AbortController().signal,
         keep: () => {},

@@ -13,6 +13,7 @@ export type FlatConfig = ProcessSettings & ClusterSettings & Pick<Config, "liste
 export const DEFAULTS: FlatConfig = {
   listeners: [{ address: { kind: "tcp", host: "127.0.0.1", port: 0 }, proxyProtocol: false }],
   nodes: [],
+  store: "",
   discover: { kind: "none" },
   discoverIntervalMinMs: 1000,
   discoverIntervalMaxMs: 60_000,
