@@ -23,6 +23,7 @@ import { readField, readKey, readKeyHash } from "./key.js";
 import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
 
 import { type RelayedExchange, ResponseRelay } from "./response-relay.js";
+import { traceparentFor } from "./trace.js";
 import type { WaitingLink } from "./waiting-list.js";
 
 /** Where an exchange stands. */
@@ -180,8 +181,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const isIdKept = !config.requestId || (forwarded.isTrusted && head.fields.has(Field.X_REQUEST_ID));
     const requestId = isIdKept ? "" : this.#context.requestId();
     const bodyBytes = this.#request.isDone ? 0 : end - headEnd;
+    const trace = config.traceparent === "pass" ? "" : traceparentFor(head, buffer, this.#context, this.#record);
     const { requestEdits: edits } = this.#context;
-    this.#request.compose(head, buffer, forwarded, this.upgradeToken, requestId, bodyBytes, route.stripBytes, edits);
+    const { stripBytes } = route;
+    this.#request.compose(head, buffer, forwarded, this.upgradeToken, requestId, bodyBytes, stripBytes, edits, trace);
 
     let consumed = headEnd;
     if (!this.#request.isDone && this.#continue === Continue.NONE) {
