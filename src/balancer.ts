@@ -7,8 +7,9 @@ import { trustOf } from "./assembly/trust.js";
 import type { ClusterConfig, Config, NodeConfig } from "./config/config.js";
 import { type Clock, sleep } from "./core/clock.js";
 import { Counters } from "./core/counters.js";
+import { Histogram } from "./core/histogram.js";
 import type { Log } from "./core/log.js";
-import type { NodeCheck, NodeMode } from "./core/node.js";
+import type { BalancerSnapshot } from "./core/snapshot.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
 import { AccessLog } from "./proxy/access-log.js";
@@ -37,41 +38,6 @@ export interface BalancerDependencies {
 export interface DrainResult {
   /** Exchanges and tunnels that had to be cut because the shutdown timeout ran out. */
   readonly cut: number;
-}
-
-export interface NodeSnapshot {
-  /** Name of its cluster. */
-  readonly cluster: string;
-  readonly id: string;
-  readonly alive: boolean;
-  readonly suspect: boolean;
-  /** Outlier detection keeps it out for a while. */
-  readonly ejected: boolean;
-  /** What active checks say. */
-  readonly check: NodeCheck;
-  readonly breaker: "closed" | "open" | "half-open";
-  readonly mode: NodeMode;
-  readonly weight: number;
-  /** Exchanges and tunnels that it serves now. */
-  readonly inFlight: number;
-  readonly connections: number;
-  readonly idleConnections: number;
-}
-
-/** What a running balancer looks like at one moment; counters only grow. */
-export interface BalancerSnapshot {
-  /** How it talks to the system: "fast" (handles) or "plain" (public API); "closed" before `listen`. */
-  readonly sockets: "fast" | "plain" | "closed";
-  readonly connections: number;
-  readonly exchanges: number;
-  readonly tunnels: number;
-  /** Requests that wait for a place in a cluster. */
-  readonly queued: number;
-  /** Timeouts that are armed on the data path. */
-  readonly timers: number;
-  /** Of all clusters, in the order of the config. */
-  readonly nodes: readonly NodeSnapshot[];
-  readonly counters: Readonly<Counters>;
 }
 
 /** A running load balancer. Nothing is opened before `listen`. */
@@ -122,6 +88,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   const { log, clock = systemClock, random = Math.random, resolve = systemResolve } = dependencies;
   for (const cluster of config.clusters) proveCluster(config, cluster, { clock, random });
   const counters = new Counters();
+  const timerDelay = new Histogram();
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
   const stopping = new AbortController();
   const loops = new Set<Promise<unknown>>();
@@ -146,6 +113,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     while (await sleep(clock, TICK_MS, stopping.signal)) {
       const now = clock.now();
       virtual += Math.min(now - before, LEAP_MS);
+      timerDelay.add(Math.max(0, now - before - TICK_MS));
       before = now;
       wheel.advance(virtual);
     }
@@ -353,6 +321,9 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         tunnels: running?.front.tunnels ?? 0,
         queued: clusters.reduce((sum, { roundTripper }) => sum + roundTripper.queued, 0),
         timers: wheel.size,
+        isDraining: draining !== undefined,
+        limits: { connectionsMax: config.connectionsMax, tunnelsMax: config.tunnelsMax },
+        clusters: clusters.map((cluster) => cluster.snapshot()),
         nodes: clusters.flatMap((cluster) =>
           cluster.nodes.map(({ node, breaker, connections, idleConnections }) => ({
             cluster: cluster.name,
@@ -367,9 +338,11 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
             inFlight: node.inFlight,
             connections,
             idleConnections,
+            stats: node.stats.copy(),
           })),
         ),
         counters: { ...counters },
+        timerDelay: timerDelay.copy(),
       };
     },
   };

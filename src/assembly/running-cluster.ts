@@ -3,6 +3,7 @@ import type { NodeConfig } from "../config/node-address.js";
 import type { BreakerState, CircuitBreaker } from "../core/breaker.js";
 import { type Clock, sleep } from "../core/clock.js";
 import { type Cluster, staticCluster } from "../core/cluster.js";
+import { ClusterStats } from "../core/cluster-stats.js";
 import { DeadHosts } from "../core/dead-hosts.js";
 import type { Exchange } from "../core/exchange.js";
 import { LoadWait } from "../core/load-wait.js";
@@ -12,6 +13,7 @@ import type { Policy } from "../core/policies/policy.js";
 import { createPolicy } from "../core/policies/table.js";
 import { Rebalancer } from "../core/rebalancer.js";
 import { RetryBudget } from "../core/retry.js";
+import type { ClusterSnapshot } from "../core/snapshot.js";
 import type { DialSecurity } from "../core/stream.js";
 import { FnlbError } from "../errors.js";
 import { type Ping, tcpPing } from "../health/ping.js";
@@ -152,6 +154,7 @@ export class RunningCluster {
       name,
       config,
       cluster: this.#makeCluster(config),
+      stats: new ClusterStats(),
       affinity: affinityOf(config, clock),
       deadHosts: new DeadHosts({
         onDead: (node, code) => this.#onDead(node, code),
@@ -201,6 +204,26 @@ export class RunningCluster {
       const breaker = this.#breaker?.stateOf(node)?.kind ?? "closed";
       return { node, breaker, connections: connectionCount, idleConnections: idleCount };
     });
+  }
+
+  snapshot(): ClusterSnapshot {
+    const { stats, config, retryBudget } = this.#context;
+    const { queueMax, clusterConnectionsMax, nodeConnectionsMax, nodeIdleConnectionsMax, retryReserve } = config;
+    return {
+      name: this.name,
+      stats: stats.copy(),
+      queued: this.roundTripper.queued,
+      inFlight: this.#total.inFlight,
+      retryTokens: retryBudget.tokens,
+      isPanic: this.#outlier?.isPanic ?? false,
+      limits: {
+        queueMax,
+        clusterConnectionsMax,
+        nodeConnectionsMax,
+        nodeIdleConnectionsMax,
+        retryTokensMax: retryReserve,
+      },
+    };
   }
 
   /** Looks the names up; resolves when every one has had its first answer, or a short time to get one. */

@@ -8,31 +8,53 @@ export class Attempt {
   /** That of the acquisition: an exchange may acquire its next node before it releases this one. */
   #stamp = 0;
   #outcome: OutcomeCode = Outcome.NONE;
+  #arrivedMs = 0;
+  #isArriving = false;
   #sentMs = 0;
   #waitedMs = 0;
 
+  /** A request for the cluster has come in. */
+  arrive({ stats, clock }: ClusterContext): void {
+    stats.requests++;
+    this.#arrivedMs = clock.now();
+    this.#isArriving = true;
+  }
+
+  /** The turn in which it came in is over: until then it is sent at the time at which it came, and no clock is read. */
+  settle(): void {
+    this.#isArriving = false;
+  }
+
   /** A connection stands; `stamp` is `Exchange.stamp` as the node was acquired. */
-  begin(context: ClusterContext, stamp: number): void {
+  begin(context: ClusterContext, node: Node, stamp: number): void {
     this.#stamp = stamp;
+    node.stats.attempts++;
     this.noteSent(context);
   }
 
   /** From now on the node is waited for. */
-  noteSent({ cluster, clock }: ClusterContext): void {
+  noteSent({ clock }: ClusterContext): void {
     this.#outcome = Outcome.NONE;
-    if (cluster.observes) this.#sentMs = clock.now();
+    this.#sentMs = this.#isArriving ? this.#arrivedMs : clock.now();
   }
 
   /** The first word counts. */
-  note({ cluster, clock }: ClusterContext, outcome: OutcomeCode): void {
-    if (!cluster.observes || this.#outcome !== Outcome.NONE) return;
+  note({ clock }: ClusterContext, outcome: OutcomeCode): void {
+    if (this.#outcome !== Outcome.NONE) return;
     this.#outcome = outcome;
     this.#waitedMs = clock.now() - this.#sentMs;
   }
 
   noteAnswered(context: ClusterContext, node: Node, status: number): void {
     this.note(context, Outcome.ANSWERED);
+    node.stats.noteAnswered(status, this.#waitedMs);
     context.cluster.noteAnswered(node, this.#stamp, status);
+  }
+
+  /** It is the answer that the client gets. */
+  notePassedOn(context: ClusterContext, node: Node, status: number): void {
+    this.noteAnswered(context, node, status);
+    context.stats.headTime.add(this.#sentMs + this.#waitedMs - this.#arrivedMs);
   }
 
   /** The response broke off behind its head: that counts for more than its head did. */
@@ -41,6 +63,7 @@ export class Attempt {
   }
 
   release({ cluster }: ClusterContext, node: Node, status: number): void {
+    if (this.#outcome === Outcome.FAILED) node.stats.faults++;
     cluster.release(node, this.#stamp, this.#outcome, this.#waitedMs, status);
   }
 }

@@ -159,6 +159,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return headEnd;
     }
     retryBudget.earn();
+    this.#attempt.arrive(this.#context);
     if (config.bodyBytesMax > 0 && head.contentLength > config.bodyBytesMax) {
       counters.bodiesTooLarge++;
       this.fail("ERR_BODY_TOO_LARGE");
@@ -194,6 +195,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     }
     if (!this.#request.isDone) client.pauseReading();
     this.#destination.roundTripper.begin(this);
+    this.#attempt.settle();
     return consumed;
   }
 
@@ -250,13 +252,14 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.reached = true;
     if (this.#repeatCode !== undefined) {
       // Paid for only now: looking for a node in vain is no repetition.
+      if (this.#repeatCode === "ERR_NODE_CLOSED") counters.retriesByClose++;
       this.#repeatCode = undefined;
       retryBudget.spend();
       counters.retries++;
     }
     this.attempts++;
     this.waitingSinceMs = this.#context.wheel.nowMs;
-    this.#attempt.begin(this.#context, this.stamp);
+    this.#attempt.begin(this.#context, node, this.stamp);
     counters.attempts++;
     this.#response.reset();
     if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, this.attempts);
@@ -385,7 +388,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   onResponseBegins(): void {
     this.#stopWaiting();
     if (this.connection !== undefined) {
-      this.#attempt.noteAnswered(this.#context, this.connection.pool.node, this.#response.status);
+      this.#attempt.notePassedOn(this.#context, this.connection.pool.node, this.#response.status);
     }
     this.phase = Phase.RELAYING;
     if (this.#record !== undefined) this.#context.accessLog?.noteFirstByte(this.#record, this.#response.status);

@@ -1,0 +1,34 @@
+// Hot path: one addition and one sample for each request.
+import type { ErrorCode } from "../errors.js";
+import { Histogram } from "./histogram.js";
+
+/** What clients asked of a cluster and what they got, in plain fields. Only ever grows. */
+export class ClusterStats {
+  requests = 0;
+  /** Requests that were answered by the balancer itself, by code: a closed set. */
+  readonly #problems: Map<ErrorCode, number>;
+  /** From the head of a request to the head of the response that is passed on: queue, dials and repetitions included. */
+  readonly headTime: Histogram;
+
+  constructor(headTime = new Histogram(), problems: ReadonlyMap<ErrorCode, number> = new Map()) {
+    this.headTime = headTime;
+    this.#problems = new Map(problems);
+  }
+
+  get problems(): ReadonlyMap<ErrorCode, number> {
+    return this.#problems;
+  }
+
+  noteProblem(code: ErrorCode): void {
+    // Such a request belongs to no cluster.
+    if (code === "ERR_NO_ROUTE") return;
+    this.#problems.set(code, (this.#problems.get(code) ?? 0) + 1);
+  }
+
+  /** As it is now. */
+  copy(): ClusterStats {
+    const copy = new ClusterStats(this.headTime.copy(), this.#problems);
+    copy.requests = this.requests;
+    return copy;
+  }
+}
