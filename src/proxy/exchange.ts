@@ -418,6 +418,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return;
     }
     if (this.phase !== Phase.WAITING || this.connection === undefined) return;
+    // First: a node that becomes suspect here releases those who wait for it, and this exchange goes anyway.
+    this.#stopWaiting();
     if (this.connection.isFresh && this.#response.bytesSeen === 0) this.connection.pool.noteEarlyClose();
     this.#retreat(this.#response.bytesSeen > 0 ? "ERR_BAD_RESPONSE" : "ERR_NODE_CLOSED");
   }
