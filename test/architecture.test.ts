@@ -40,7 +40,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["balancer.ts", "client"],
   ["assembly"],
   ["system"],
-  ["proxy", "health"],
+  ["proxy", "health", "admin"],
   ["http1", "config"],
   ["core"],
   ["errors.ts"],
