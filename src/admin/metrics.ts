@@ -87,11 +87,20 @@ function writeClusters(out: Exposition, clusters: readonly ClusterSnapshot[]): v
       ),
     ),
   );
+  out.counter(
+    "fnlb_cluster_responses",
+    "Responses of its nodes that were passed on, by class of status.",
+    clusters.flatMap(({ stats }, index) =>
+      RESPONSE_CLASSES.map(
+        (name) => [withLabel(names[index], "class", name), stats.answers[`responses${name}`]] as const,
+      ),
+    ),
+  );
   out.histogram(
     "fnlb_cluster_head_seconds",
     "From the head of a request to the head of the response that its client got: queue, dials and retries included.",
     HEAD_BOUNDS,
-    clusters.map(({ stats }, index) => [names[index], stats.headTime] as const),
+    clusters.map(({ stats }, index) => [names[index], stats.answers.headTime] as const),
   );
   const gauge = (name: string, help: string, value: (cluster: ClusterSnapshot) => number) =>
     out.gauge(name, help, each(value));
@@ -127,7 +136,7 @@ function writeNodes(out: Exposition, nodes: readonly NodeSnapshot[]): void {
     "fnlb_node_responses",
     "Responses of the node by class of status, those that fnlb asked another node instead of included.",
     nodes.flatMap(({ stats }, index) =>
-      RESPONSE_CLASSES.map((name) => [labelled("class", name, index), stats[`responses${name}`]] as const),
+      RESPONSE_CLASSES.map((name) => [labelled("class", name, index), stats.answers[`responses${name}`]] as const),
     ),
   );
   const counter = (name: string, help: string, value: (stats: NodeSnapshot["stats"]) => number) =>
@@ -143,7 +152,7 @@ function writeNodes(out: Exposition, nodes: readonly NodeSnapshot[]): void {
     "fnlb_node_head_seconds",
     "From the request on its way to the head of the node's response.",
     HEAD_BOUNDS,
-    nodes.map(({ stats }, index) => [names[index], stats.headTime] as const),
+    nodes.map(({ stats }, index) => [names[index], stats.answers.headTime] as const),
   );
   out.gauge(
     "fnlb_node_state",

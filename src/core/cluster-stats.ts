@@ -1,17 +1,16 @@
-// Hot path: one addition and one sample for each request.
 import type { ErrorCode } from "../errors.js";
-import { Histogram } from "./histogram.js";
+import { AnswerStats } from "./answer-stats.js";
 
 /** What clients asked of a cluster and what they got, in plain fields. Only ever grows. */
 export class ClusterStats {
   requests = 0;
   /** Requests that were answered by the balancer itself, by code: a closed set. */
   readonly #problems: Map<ErrorCode, number>;
-  /** From the head of a request to the head of the response that is passed on: queue, dials and repetitions included. */
-  readonly headTime: Histogram;
+  /** That were passed on; timed from the head of the request: queue, dials and repetitions included. */
+  readonly answers: AnswerStats;
 
-  constructor(headTime = new Histogram(), problems: ReadonlyMap<ErrorCode, number> = new Map()) {
-    this.headTime = headTime;
+  constructor(answers = new AnswerStats(), problems: ReadonlyMap<ErrorCode, number> = new Map()) {
+    this.answers = answers;
     this.#problems = new Map(problems);
   }
 
@@ -27,7 +26,7 @@ export class ClusterStats {
 
   /** As it is now. */
   copy(): ClusterStats {
-    const copy = new ClusterStats(this.headTime.copy(), this.#problems);
+    const copy = new ClusterStats(this.answers.copy(), this.#problems);
     copy.requests = this.requests;
     return copy;
   }

@@ -1,5 +1,4 @@
-// Hot path: an addition or two for each attempt.
-import { Histogram } from "./histogram.js";
+import { AnswerStats } from "./answer-stats.js";
 
 /** What a node was asked and what became of it, in plain fields. Only ever grows. */
 export class NodeStats {
@@ -8,31 +7,18 @@ export class NodeStats {
   /** Attempts that failed before the head of a response, or broke off behind it. Stale connections are none. */
   faults = 0;
   dialsFailed = 0;
-  /** Heads of final responses and of 101 by the class of their status, also of those that another node was asked instead of. */
-  responses1xx = 0;
-  responses2xx = 0;
-  responses3xx = 0;
-  responses4xx = 0;
-  responses5xx = 0;
-  /** From the complete request, as far as it had come in, to the head of the response. */
-  readonly headTime: Histogram;
+  /**
+   * Those that another node was asked instead of included; timed from the complete request, as far as it had come in.
+   */
+  readonly answers: AnswerStats;
 
-  constructor(headTime = new Histogram()) {
-    this.headTime = headTime;
-  }
-
-  noteAnswered(status: number, waitedMs: number): void {
-    this.headTime.add(waitedMs);
-    if (status < 200) this.responses1xx++;
-    else if (status < 300) this.responses2xx++;
-    else if (status < 400) this.responses3xx++;
-    else if (status < 500) this.responses4xx++;
-    else this.responses5xx++;
+  constructor(answers = new AnswerStats()) {
+    this.answers = answers;
   }
 
   /** As it is now. */
   copy(): NodeStats {
-    const headTime = this.headTime.copy();
-    return Object.assign(new NodeStats(headTime), this, { headTime });
+    const answers = this.answers.copy();
+    return Object.assign(new NodeStats(answers), this, { answers });
   }
 }

@@ -47,14 +47,14 @@ export class Attempt {
 
   noteAnswered(context: ClusterContext, node: Node, status: number): void {
     this.note(context, Outcome.ANSWERED);
-    node.stats.noteAnswered(status, this.#waitedMs);
+    node.stats.answers.note(status, this.#waitedMs);
     context.cluster.noteAnswered(node, this.#stamp, status);
   }
 
   /** It is the answer that the client gets. */
   notePassedOn(context: ClusterContext, node: Node, status: number): void {
     this.noteAnswered(context, node, status);
-    context.stats.headTime.add(this.#sentMs + this.#waitedMs - this.#arrivedMs);
+    context.stats.answers.note(status, this.#sentMs + this.#waitedMs - this.#arrivedMs);
   }
 
   /** The response broke off behind its head: that counts for more than its head did. */

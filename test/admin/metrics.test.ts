@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { COUNTER_FAMILIES } from "../../src/admin/counter-families.js";
 import { metricsText } from "../../src/admin/metrics.js";
 import { OPTIONS } from "../../src/config/options.js";
+import { AnswerStats } from "../../src/core/answer-stats.js";
 import { ClusterStats } from "../../src/core/cluster-stats.js";
 import { Counters } from "../../src/core/counters.js";
 import { Histogram } from "../../src/core/histogram.js";
@@ -130,7 +131,7 @@ describe("the text for scrapers", () => {
   it("says in OpenMetrics what it says in the other format", () => {
     const headTime = new Histogram();
     for (const ms of [0.1, 3, 900, 70_000]) headTime.add(ms);
-    const snapshot = snapshotOf({ nodes: [nodeOf({ stats: new NodeStats(headTime) })] });
+    const snapshot = snapshotOf({ nodes: [nodeOf({ stats: new NodeStats(new AnswerStats(headTime)) })] });
     const subject = { snapshot, runtime: RUNTIME, version: "1.2.3" };
     const plain = parseExposition(metricsText(subject, "prometheus"));
     const open = parseExposition(metricsText(subject, "openmetrics"), "openmetrics");
@@ -170,7 +171,7 @@ describe("the text for scrapers", () => {
   it("has the times of a node in buckets of seconds that are exact at their bounds", () => {
     const headTime = new Histogram();
     for (const ms of [0.25, 0.2505, 1, 5, 5.001, 60_000, 60_001]) headTime.add(ms);
-    const families = familiesOf({ nodes: [nodeOf({ stats: new NodeStats(headTime) })] });
+    const families = familiesOf({ nodes: [nodeOf({ stats: new NodeStats(new AnswerStats(headTime)) })] });
     const below = (le: string) => sampleValue(families, "fnlb_node_head_seconds_bucket", { le });
     assert.deepEqual(["0.00025", "0.0005", "0.001", "0.005", "0.01", "60", "+Inf"].map(below), [1, 2, 3, 4, 5, 6, 7]);
     assert.ok(Math.abs(sampleValue(families, "fnlb_node_head_seconds_sum") - 120.0125015) < 1e-6);

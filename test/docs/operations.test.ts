@@ -31,6 +31,7 @@ describe("documentation", () => {
       "docs/operations.md",
       "docs/errors.md",
       "docs/library.md",
+      "docs/metrics.md",
       "docs/architecture.md",
       "docs/decisions/README.md",
       "bench/README.md",

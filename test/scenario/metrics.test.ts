@@ -50,6 +50,10 @@ describe("metrics", () => {
       CLASSES.map((name) => sampleValue(families, "fnlb_responses_total", { class: name })),
       [0, 40, 20, 20, 40],
     );
+    assert.deepEqual(
+      CLASSES.map((name) => sampleValue(families, "fnlb_cluster_responses_total", { class: name })),
+      [0, 40, 20, 20, 40],
+    );
     for (const name of ["fnlb_requests_total", "fnlb_cluster_requests_total", "fnlb_cluster_head_seconds_count"]) {
       assert.equal(sampleValue(families, name), 120, name);
     }
@@ -117,7 +121,7 @@ describe("metrics", () => {
     assert.deepEqual(
       [
         sampleValue(families, "fnlb_cluster_head_seconds_count"),
-        sampleValue(families, "fnlb_responses_total", { class: "5xx" }),
+        sumOf(families, "fnlb_cluster_responses_total", { class: "5xx" }),
       ],
       [6, 0],
       "the client saw six answers, and none of them bad",
