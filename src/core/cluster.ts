@@ -35,6 +35,8 @@ export interface ClusterOptions {
 /** A named group of nodes with one policy. What the data path sees of it. */
 export interface Cluster {
   readonly nodes: readonly Node[];
+  /** Somebody goes by how attempts end: whoever releases a node should say how, and how long it took. */
+  readonly observes: boolean;
   /** At once. Counts the node in flight in the same tick; else says why in `exchange.refusal`. */
   acquire(exchange: Exchange): Node | undefined;
   /** The next node in the policy's order that may be dialled although it is dead; not counted in flight. */
@@ -121,6 +123,7 @@ export function staticCluster(
     get nodes() {
       return members;
     },
+    observes: policy.observe !== undefined || outlier !== undefined || breaker !== undefined,
     acquire(exchange) {
       if (isFull()) {
         exchange.refusal = "full";

@@ -1,4 +1,4 @@
-// Hot path: `add` runs twice a request, takes about 10 ns (bench/micro.js) and allocates nothing.
+// Hot path: `add` runs twice for a request that is timed, takes about 10 ns (bench/micro.js) and allocates nothing.
 
 /** Half microseconds are what samples are rounded to: the narrowest bucket is two of them wide. */
 const UNITS_PER_MS = 2000;
@@ -52,9 +52,10 @@ export class Histogram {
     this.#sumMs = sumMs;
   }
 
-  add(ms: number): void {
-    this.#sumMs += ms;
-    this.#counts[bucketOf(ms)]++;
+  /** `weight`: how many samples this one stands for. */
+  add(ms: number, weight = 1): void {
+    this.#sumMs += ms * weight;
+    this.#counts[bucketOf(ms)] += weight;
   }
 
   /** Sum of all samples in milliseconds. */

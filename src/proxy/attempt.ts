@@ -8,15 +8,19 @@ export class Attempt {
   /** That of the acquisition: an exchange may acquire its next node before it releases this one. */
   #stamp = 0;
   #outcome: OutcomeCode = Outcome.NONE;
+  /** How many requests this one stands for when times are taken, 0 for none. */
+  #weight = 0;
   #arrivedMs = 0;
   #isArriving = false;
   #sentMs = 0;
   #waitedMs = 0;
 
   /** A request for the cluster has come in. */
-  arrive({ stats, clock }: ClusterContext): void {
+  arrive({ stats, cluster, clock, wheel }: ClusterContext): void {
     stats.requests++;
-    this.#arrivedMs = clock.now();
+    // Whoever goes by how attempts end wants the times of all.
+    this.#weight = cluster.observes ? 1 : stats.weigh(wheel.nowMs);
+    if (this.#weight > 0) this.#arrivedMs = clock.now();
     this.#isArriving = true;
   }
 
@@ -35,26 +39,30 @@ export class Attempt {
   /** From now on the node is waited for. */
   noteSent({ clock }: ClusterContext): void {
     this.#outcome = Outcome.NONE;
-    this.#sentMs = this.#isArriving ? this.#arrivedMs : clock.now();
+    if (this.#weight > 0) this.#sentMs = this.#isArriving ? this.#arrivedMs : clock.now();
   }
 
   /** The first word counts. */
   note({ clock }: ClusterContext, outcome: OutcomeCode): void {
     if (this.#outcome !== Outcome.NONE) return;
     this.#outcome = outcome;
-    this.#waitedMs = clock.now() - this.#sentMs;
+    if (this.#weight > 0) this.#waitedMs = clock.now() - this.#sentMs;
   }
 
   noteAnswered(context: ClusterContext, node: Node, status: number): void {
     this.note(context, Outcome.ANSWERED);
-    node.stats.answers.note(status, this.#waitedMs);
+    const { answers } = node.stats;
+    answers.count(status);
+    if (this.#weight > 0) answers.headTime.add(this.#waitedMs, this.#weight);
     context.cluster.noteAnswered(node, this.#stamp, status);
   }
 
   /** It is the answer that the client gets. */
   notePassedOn(context: ClusterContext, node: Node, status: number): void {
     this.noteAnswered(context, node, status);
-    context.stats.answers.note(status, this.#sentMs + this.#waitedMs - this.#arrivedMs);
+    const { answers } = context.stats;
+    answers.count(status);
+    if (this.#weight > 0) answers.headTime.add(this.#sentMs + this.#waitedMs - this.#arrivedMs, this.#weight);
   }
 
   /** The response broke off behind its head: that counts for more than its head did. */
@@ -64,6 +72,8 @@ export class Attempt {
 
   release({ cluster }: ClusterContext, node: Node, status: number): void {
     if (this.#outcome === Outcome.FAILED) node.stats.faults++;
-    cluster.release(node, this.#stamp, this.#outcome, this.#waitedMs, status);
+    // A number that is not whole is an object of its own when it is handed on: not for nobody.
+    if (cluster.observes) cluster.release(node, this.#stamp, this.#outcome, this.#waitedMs, status);
+    else cluster.release(node, this.#stamp);
   }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { preferredFormat } from "../../src/admin/exposition.js";
+import { CONTENT_TYPES, preferredFormat } from "../../src/admin/exposition.js";
 
 describe("the format that a scraper prefers", () => {
   for (const [accept, format] of [
@@ -22,4 +22,12 @@ describe("the format that a scraper prefers", () => {
   ] as const) {
     it(`is ${format} for ${accept ?? "no Accept at all"}`, () => assert.equal(preferredFormat(accept), format));
   }
+});
+
+describe("the media types of the formats", () => {
+  it("name their versions, without which a scraper does not know how to read them", () => {
+    assert.match(CONTENT_TYPES.prometheus, /^text\/plain; version=0\.0\.4;/);
+    assert.match(CONTENT_TYPES.openmetrics, /^application\/openmetrics-text; version=1\.0\.0;/);
+    for (const [format, type] of Object.entries(CONTENT_TYPES)) assert.equal(preferredFormat(type), format);
+  });
 });

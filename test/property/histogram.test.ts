@@ -84,6 +84,15 @@ describe("a histogram", () => {
     assert.deepEqual(JSON.parse(JSON.stringify(copy)), { count: 3, sumMs: 6, p50Ms: 1.95, p90Ms: 2.875, p99Ms: 2.875 });
   });
 
+  it("takes one sample for as many as it is said to stand for", () => {
+    const histogram = histogramOf([1]);
+    histogram.add(10, 3);
+    assert.deepEqual(
+      [histogram.count, histogram.sumMs, histogram.quantile(0.25), histogram.quantile(0.26)],
+      [4, 31, 0.975, 9.75],
+    );
+  });
+
   it("refuses a bound at which no bucket ends", () => {
     assert.throws(() => histogramBounds([1, 2.1]), /no bucket ends at 2.1 ms/);
   });

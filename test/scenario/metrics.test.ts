@@ -30,7 +30,7 @@ describe("metrics", () => {
     const client = await connectClient(t, port);
     const seen = new Map<string, number>();
     const statuses = [200, 204, 302, 404, 500, 503];
-    for (let number = 0; number < 120; number++) {
+    for (let number = 0; number < 60; number++) {
       const response = await client.ask(get(`/f${number}?${statuses[number % statuses.length]}`));
       const key = `127.0.0.1:${response.header("x-port")} ${Math.floor(response.status / 100)}xx`;
       seen.set(key, (seen.get(key) ?? 0) + 1);
@@ -48,14 +48,14 @@ describe("metrics", () => {
     }
     assert.deepEqual(
       CLASSES.map((name) => sampleValue(families, "fnlb_responses_total", { class: name })),
-      [0, 40, 20, 20, 40],
+      [0, 20, 10, 10, 20],
     );
     assert.deepEqual(
       CLASSES.map((name) => sampleValue(families, "fnlb_cluster_responses_total", { class: name })),
-      [0, 40, 20, 20, 40],
+      [0, 20, 10, 10, 20],
     );
     for (const name of ["fnlb_requests_total", "fnlb_cluster_requests_total", "fnlb_cluster_head_seconds_count"]) {
-      assert.equal(sampleValue(families, name), 120, name);
+      assert.equal(sampleValue(families, name), 60, name);
     }
     assert.equal(sampleValue(families, "fnlb_connections"), 1);
     assert.ok(sampleValue(families, "fnlb_cluster_head_seconds_sum") > 0);
@@ -232,6 +232,34 @@ describe("metrics", () => {
     assert.equal(sampleValue(families, "fnlb_cluster_head_seconds_sum"), 2.03);
     assert.equal(sampleValue(families, "fnlb_node_head_seconds_bucket", { le: "0.025" }), 0);
     assert.equal(sampleValue(families, "fnlb_node_head_seconds_bucket", { le: "0.05" }), 1);
+  });
+
+  it("count all requests of a moment, and let one in sixteen stand for the others when they are timed", async (t) => {
+    const [node] = await startAnsweringNodes(t, 1);
+    // Time stands still: everything is in one tick.
+    const { port, balancer } = await startBalancer(t, { nodes: [node.port] }, { clock: new FakeClock() });
+    const client = await connectClient(t, port);
+    for (const [sent, timed] of [
+      [64, 64],
+      [79, 64],
+      [80, 80],
+      [200, 192],
+    ]) {
+      while (balancer.snapshot().counters.requests < sent) await client.ask(get("/"));
+      const families = scrape(balancer);
+      assert.equal(sampleValue(families, "fnlb_node_responses_total", { class: "2xx" }), sent);
+      assert.equal(sampleValue(families, "fnlb_node_head_seconds_count"), timed);
+      assert.equal(sampleValue(families, "fnlb_cluster_head_seconds_count"), timed);
+    }
+  });
+
+  it("have the time of every request where somebody goes by it", async (t) => {
+    const [node] = await startAnsweringNodes(t, 1);
+    const config = { nodes: [node.port], breakerFaults: 5 };
+    const { port, balancer } = await startBalancer(t, config, { clock: new FakeClock() });
+    const client = await connectClient(t, port);
+    for (let number = 0; number < 100; number++) await client.ask(get("/"));
+    assert.equal(sampleValue(scrape(balancer), "fnlb_node_head_seconds_count"), 100);
   });
 
   it("see an event loop that stood still", async (t) => {
