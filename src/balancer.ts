@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { httpDate } from "./assembly/http-date.js";
-import { Listeners } from "./assembly/listeners.js";
+import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
+import { proveConfig } from "./assembly/prove-config.js";
 import { routingOf } from "./assembly/routing.js";
-import { proveCluster, RunningCluster } from "./assembly/running-cluster.js";
+import { RunningCluster } from "./assembly/running-cluster.js";
 import { trustOf } from "./assembly/trust.js";
 import type { ClusterConfig, Config, NodeConfig } from "./config/config.js";
 import { type Clock, sleep } from "./core/clock.js";
@@ -18,7 +19,7 @@ import { Front } from "./proxy/front.js";
 import { type Resolve, systemResolve } from "./system/address-book.js";
 import { systemClock } from "./system/clock.js";
 import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
-import { Keyring } from "./system/keyring.js";
+import { type AdoptedKeys, Keyring } from "./system/keyring.js";
 import { LineFile } from "./system/line-file.js";
 import { openSockets, type Sockets } from "./system/sockets.js";
 
@@ -86,7 +87,7 @@ interface Running {
 export function createBalancer(given: Config, dependencies: BalancerDependencies): Balancer {
   let config = complete(given);
   const { log, clock = systemClock, random = Math.random, resolve = systemResolve } = dependencies;
-  for (const cluster of config.clusters) proveCluster(config, cluster, { clock, random });
+  proveConfig(config, { clock, random });
   const counters = new Counters();
   const timerDelay = new Histogram();
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
@@ -97,6 +98,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   const keyring = new Keyring({ clock, log, counters });
   let accessLog: OpenAccessLog | undefined;
   let running: Running | undefined;
+  let isListening = false;
   let draining: Promise<DrainResult> | undefined;
   let closing: Promise<void> | undefined;
   let reloading: Promise<void> = Promise.resolve();
@@ -124,8 +126,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       preference: dependencies.sockets ?? process.env.FNLB_SOCKETS,
       onFallback: (reason) => log.warn({ event: "fast_sockets_off", reason }),
     });
-    const forgetKeys = await adoptKeys(config);
-    forgetKeys();
+    const keys = await adoptKeys(config);
+    keys.commit();
     accessLog = openAccessLog(config);
     const context: Running["context"] = {
       // A copy that `reload` writes to: whoever has the object sees the new values.
@@ -149,12 +151,12 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     keep(tick());
     keep(keyring.run(stopping.signal));
     await Promise.all([...clusters.values()].map((cluster) => cluster.run()));
-    const listeners = new Listeners({ sockets, front, keyring, log, failIfClosed });
+    const listeners = new Listeners({ sockets, front, keyring, log, failIfEnding });
     return { sockets, context, front, listeners, clusters };
   }
 
   /** Reads the certificates that a config needs; see `Keyring.adopt`. */
-  function adoptKeys({ listeners, clusters }: Config): Promise<() => void> {
+  function adoptKeys({ listeners, clusters }: Config): Promise<AdoptedKeys> {
     const nodes = clusters.flatMap((cluster) => cluster.nodes);
     return keyring.adopt(listeners, nodes);
   }
@@ -177,45 +179,74 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     }
   }
 
+  /** What runs; throws where a new config comes too early or too late. */
+  function whileRunning(): Running {
+    if (running !== undefined && isListening && draining === undefined && !stopping.signal.aborted) return running;
+    throw new FnlbError("ERR_LISTEN", "only a balancer that listens and does not drain takes a new config");
+  }
+
   async function reloadNow(next: Config): Promise<void> {
-    if (running === undefined || draining !== undefined || stopping.signal.aborted) {
-      throw new FnlbError("ERR_LISTEN", "only a running balancer takes a new config");
-    }
-    const { context, front } = running;
-    for (const cluster of next.clusters) proveCluster(next, cluster, { clock, random });
-    const forgetKeys = await adoptKeys(next);
-    const opened = await running.listeners.open(next);
+    const { context, clusters: before } = whileRunning();
+    proveConfig(next, { clock, random });
+    const keys = await adoptKeys(next);
+    const oldLog = accessLog;
     let nextLog: OpenAccessLog | undefined;
+    let opened: OpenedListeners | undefined;
+    let added: readonly RunningCluster[] = [];
     try {
-      nextLog = next.accessLog === config.accessLog ? accessLog : openAccessLog(next);
+      // All that takes time or may fail comes first.
+      nextLog = next.accessLog === config.accessLog ? oldLog : openAccessLog(next);
+      const changes = { isTrusted: trustOf(next.trustedProxies), accessLog: nextLog?.log };
+      const nextContext = { ...context, ...changes, config: next };
+      const clusters = new Map(
+        next.clusters.map((cluster) => [cluster.name, before.get(cluster.name) ?? makeCluster(nextContext, cluster)]),
+      );
+      added = [...clusters.values()].filter(({ name }) => !before.has(name));
+      await Promise.all([
+        ...next.clusters.map((cluster) => before.get(cluster.name)?.stage(next, cluster)),
+        ...added.map(async (cluster) => {
+          await cluster.open();
+          await cluster.run();
+        }),
+      ]);
+      opened = await whileRunning().listeners.open(next);
+      whileRunning();
+      accessLog = nextLog;
+      adopt(next, changes, clusters, opened);
     } catch (error) {
-      opened.discard();
+      opened?.discard();
+      for (const cluster of before.values()) cluster.unstage();
+      await Promise.all(added.map((cluster) => cluster.destroy()));
+      if (nextLog !== oldLog) await nextLog?.file.close();
+      keys.discard();
       throw error;
     }
-    const before = running.clusters;
-    // Nothing fails from here on.
+    keys.commit();
+    if (nextLog === oldLog) return;
+    oldLog?.log.flush();
+    await oldLog?.file.close();
+  }
+
+  /** At once and without a failure: no request sees one half of a config. */
+  function adopt(
+    next: Config,
+    changes: Pick<ProxyContext, "isTrusted" | "accessLog">,
+    clusters: ReadonlyMap<string, RunningCluster>,
+    opened: OpenedListeners,
+  ): void {
+    const current = whileRunning();
+    const { context, front, clusters: before } = current;
     Object.assign(context.config, next);
-    context.isTrusted = trustOf(next.trustedProxies);
-    context.accessLog = nextLog?.log;
-    const clusters = new Map(
-      next.clusters.map((cluster) => [cluster.name, before.get(cluster.name) ?? makeCluster(context, cluster)]),
-    );
-    const added = [...clusters.values()].filter(({ name }) => !before.has(name));
-    await Promise.all(added.map((cluster) => cluster.open()));
-    for (const cluster of next.clusters) {
-      if (before.has(cluster.name)) clusters.get(cluster.name)?.update(context, cluster);
+    Object.assign(context, changes);
+    for (const [name, cluster] of before) {
+      if (clusters.has(name)) cluster.commit(context);
+      else retire(cluster);
     }
-    await Promise.all(added.map((cluster) => cluster.run()));
+    // Their old file is closed as well.
+    for (const cluster of retired) cluster.useAccessLog(changes.accessLog);
     front.reroute(routingOf(next.routes, clusters));
-    for (const [name, cluster] of before) if (!clusters.has(name)) retire(cluster);
-    running.clusters = clusters;
+    current.clusters = clusters;
     opened.commit();
-    forgetKeys();
-    if (nextLog !== accessLog) {
-      accessLog?.log.flush();
-      await accessLog?.file.close();
-      accessLog = nextLog;
-    }
     config = next;
     log.info({ event: "reloaded", clusters: [...clusters.keys()] });
   }
@@ -256,13 +287,16 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       front.cutAll();
       await Promise.all([front.whenEmpty(), ...[...clusters.values(), ...retired].map((cluster) => cluster.destroy())]);
     }
+    // One that is under way is given up, and takes back what it has opened.
+    await reloading;
     await Promise.all(loops);
     accessLog?.log.flush();
     await accessLog?.file.close();
   }
 
-  function failIfClosed(): void {
-    if (stopping.signal.aborted) throw new FnlbError("ERR_LISTEN", "the balancer was closed while it started");
+  function failIfEnding(): void {
+    if (!stopping.signal.aborted && draining === undefined) return;
+    throw new FnlbError("ERR_LISTEN", "the balancer was closed while it opened its listeners");
   }
 
   function close(): Promise<void> {
@@ -281,7 +315,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       try {
         const opened = await running.listeners.open(config);
         opened.commit();
-        failIfClosed();
+        failIfEnding();
+        isListening = true;
       } catch (error) {
         await close();
         // What was opened while `close` was already under way is not known to it.
@@ -317,6 +352,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       return {
         sockets: running?.sockets.mode ?? "closed",
         connections: running?.front.connections ?? 0,
+        handshakes: running?.front.handshakes ?? 0,
         exchanges: running?.front.exchanges ?? 0,
         tunnels: running?.front.tunnels ?? 0,
         queued: clusters.reduce((sum, { roundTripper }) => sum + roundTripper.queued, 0),

@@ -5,7 +5,14 @@ export {
   type DrainResult,
 } from "./balancer.js";
 export { FallbackRoundTripper, type FallbackRoundTripperOptions } from "./client/fallback-round-tripper.js";
-export { consistentHashReverseProxy, type ReverseProxyHandler } from "./client/reverse-proxy.js";
+export type { NodeTlsOptions } from "./client/node-client.js";
+export {
+  consistentHashReverseProxy,
+  type OutgoingRequest,
+  type ReverseProxyHandler,
+  type ReverseProxyOptions,
+} from "./client/reverse-proxy.js";
+export type { RouteKey } from "./config/check-routes.js";
 export type {
   ClusterConfig,
   ClusterSettings,
@@ -17,9 +24,17 @@ export type {
   ProcessSettings,
   RouteConfig,
 } from "./config/config.js";
+export {
+  type ConfigFile,
+  type FileRoute,
+  type FileValue,
+  parseConfigFile,
+} from "./config/config-file.js";
 export type { OptionSpec } from "./config/option-row.js";
 export { OPTIONS, type OptionName } from "./config/options.js";
 export { type ConfigSources, type OptionValue, resolveConfig } from "./config/resolve.js";
+export type { RetryOn } from "./config/retry-on.js";
+export type { Affinity } from "./core/affinity/affinity.js";
 export type { CodecKey } from "./core/affinity/codec-key.js";
 export { codecList } from "./core/affinity/codec-list.js";
 export type { CookieAttributes } from "./core/affinity/cookie.js";
@@ -33,6 +48,7 @@ export { type HashCodecOptions, hashCodec } from "./core/affinity/hash-codec.js"
 export type { UrlOf } from "./core/affinity/node-url.js";
 export { type RawCodecOptions, rawCodec } from "./core/affinity/raw-codec.js";
 export { type SignedCodecOptions, signedCodec } from "./core/affinity/signed-codec.js";
+export { StickyHeader, type StickyHeaderOptions } from "./core/affinity/sticky-header.js";
 export {
   mayStay,
   type StickyPick,
@@ -40,6 +56,12 @@ export {
   StickySession,
   type StickySessionOptions,
 } from "./core/affinity/sticky-session.js";
+export {
+  type BreakerState,
+  CircuitBreaker,
+  type CircuitBreakerDependencies,
+  type CircuitBreakerOptions,
+} from "./core/breaker.js";
 export type { Clock } from "./core/clock.js";
 export type { Exchange, Refusal } from "./core/exchange.js";
 export { hashString } from "./core/hash.js";
@@ -54,6 +76,12 @@ export {
 } from "./core/meter.js";
 export { createNode, type Node, type NodeAddress, type NodeMode } from "./core/node.js";
 export { NodeSet } from "./core/node-set.js";
+export {
+  type EjectionReason,
+  type OutlierDependencies,
+  OutlierDetector,
+  type OutlierOptions,
+} from "./core/outlier.js";
 export type { HotKeyOptions } from "./core/policies/key-order.js";
 export { leastLoaded } from "./core/policies/least-loaded.js";
 export { type MaglevOptions, maglev } from "./core/policies/maglev.js";

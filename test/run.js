@@ -20,8 +20,11 @@ const runner = spawn(
   [
     "--test",
     "--test-concurrency=2",
+    // For a whole file: one that hangs must not hang them all.
+    "--test-timeout=240000",
     "--enable-source-maps",
     "--import=./build/test/support/property-seed.js",
+    "--import=./build/test/support/leftovers.js",
     "--test-reporter=spec",
     "--test-reporter-destination=stdout",
     ...files,

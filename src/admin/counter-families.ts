@@ -21,6 +21,11 @@ function alone(name: string, field: keyof Counters, help: string): CounterFamily
 export const COUNTER_FAMILIES: readonly CounterFamily[] = [
   alone("fnlb_requests", "requests", "Requests whose head was accepted, but for OPTIONS *."),
   alone("fnlb_requests_without_route", "requestsWithoutRoute", "Requests that no route takes."),
+  alone(
+    "fnlb_requests_without_healthy_node",
+    "requestsWithoutHealthyNode",
+    "Requests that found every node kept out by checks or breakers.",
+  ),
   {
     name: "fnlb_responses",
     help: "Responses that were passed on, and redirects and answers to OPTIONS * of fnlb's own, by class of status.",
@@ -58,6 +63,7 @@ export const COUNTER_FAMILIES: readonly CounterFamily[] = [
   ),
   alone("fnlb_pings", "pings", "Pings of dead nodes."),
   alone("fnlb_probes", "probes", "Questions to silent nodes."),
+  alone("fnlb_ejections_spared", "ejectionsSpared", "Nodes that stayed in because as many as may be were out."),
   alone("fnlb_checks", "checks", "HTTP checks that have ended."),
   alone("fnlb_checks_failed", "checksFailed", "HTTP checks that failed."),
   {
@@ -115,7 +121,9 @@ export const COUNTER_FAMILIES: readonly CounterFamily[] = [
       ["body-bytes", "bodiesTooLarge"],
       ["response-head-bytes", "responseHeadsTooLarge"],
       ["node-connections", "requestsRefusedAtNodeLimit"],
+      ["cluster-connections", "requestsRefusedAtClusterLimit"],
       ["queue", "requestsRefusedAtQueueLimit"],
+      ["attempts", "retriesRefusedByAttempts"],
       ["retry-budget", "retriesRefusedByBudget"],
       ["replay-bytes", "replayBytesExceeded"],
     ],

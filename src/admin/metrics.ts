@@ -59,6 +59,7 @@ function writeBalancer(out: Exposition, { limits, ...snapshot }: BalancerSnapsho
   const gauge = (name: string, help: string, value: number) => out.gauge(name, help, [["", value]]);
   gauge("fnlb_connections", "Client connections now.", snapshot.connections);
   gauge("fnlb_connections_max", "Client connections that are admitted at once.", limits.connectionsMax);
+  gauge("fnlb_handshakes", "Client connections in their TLS handshake now.", snapshot.handshakes);
   gauge("fnlb_exchanges", "Requests under way now.", snapshot.exchanges);
   gauge("fnlb_tunnels", "Tunnels now.", snapshot.tunnels);
   gauge("fnlb_tunnels_max", "Tunnels that may be open at once.", orInfinity(limits.tunnelsMax));

@@ -10,10 +10,21 @@ import { signedCodec } from "../core/affinity/signed-codec.js";
 import { StickyHeader } from "../core/affinity/sticky-header.js";
 import { StickySession } from "../core/affinity/sticky-session.js";
 import type { Clock } from "../core/clock.js";
+import { FnlbError } from "../errors.js";
+import { isEndToEnd } from "../http1/header-rules.js";
 
-/** Affinity of a cluster, or undefined where that is off. Throws `ERR_OPTION` for attributes that no cookie can have. */
+/** Fields with a meaning of their own, which an opaque value would break. */
+const TAKEN = ["host", "cookie", "set-cookie", "location", "content-type", "content-encoding", "authorization"];
+
+/**
+ * Affinity of a cluster, or undefined where that is off. Throws `ERR_OPTION` for attributes that no cookie can have,
+ * and for a header that has another meaning.
+ */
 export function affinityOf(settings: ClusterSettings, clock: Clock): Affinity | undefined {
   const { stickyCookie, stickyHeader } = settings;
+  if (stickyHeader !== "" && (!isEndToEnd(stickyHeader) || TAKEN.includes(stickyHeader.toLowerCase()))) {
+    throw new FnlbError("ERR_OPTION", `option "sticky-header" must be a field of its own, got "${stickyHeader}"`);
+  }
   if (stickyHeader !== "") return new StickyHeader({ name: stickyHeader, codec: codecOf(settings, clock) });
   return stickyCookie === "" ? undefined : byCookie(settings, codecOf(settings, clock));
 }

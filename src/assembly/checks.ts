@@ -46,9 +46,12 @@ export class Checks {
     this.#dependencies = dependencies;
   }
 
-  /** Starts the checks; resolves once each node has its first verdict, or a short time to get one. */
-  async open(nodes: readonly Node[]): Promise<void> {
-    this.update(nodes);
+  /**
+   * Starts the checks, as these settings or those of the cluster say; resolves once each node has its first verdict, or
+   * a short time to get one.
+   */
+  async open(nodes: readonly Node[], settings: ClusterSettings = this.#dependencies.context.config): Promise<void> {
+    this.#startThose(nodes, settings);
     for (const node of nodes) if (node.check === "unknown") this.#awaited.add(node);
     if (this.#awaited.size === 0) return;
     const { context, signal } = this.#dependencies;
@@ -60,13 +63,16 @@ export class Checks {
 
   /** Checks those that are new, if checks are on. */
   update(nodes: readonly Node[]): void {
-    const { context } = this.#dependencies;
-    const check = checkOf(context.config, context);
-    if (check === undefined) return;
-    for (const node of nodes) if (!this.#loops.has(node)) this.#start(node, check);
+    this.#startThose(nodes, this.#dependencies.context.config);
   }
 
-  /** The checks themselves have changed: all begin anew. What was known counts until the first new answer. */
+  #startThose(nodes: readonly Node[], settings: ClusterSettings): void {
+    const check = checkOf(settings, this.#dependencies.context);
+    if (check === undefined) return;
+    for (const node of nodes) if (!this.#loops.has(node)) this.#start(node, check, settings);
+  }
+
+  /** The checks themselves have changed: all begin anew. What is known counts until new answers say otherwise. */
   restart(nodes: readonly Node[]): void {
     for (const node of [...this.#loops.keys()]) this.stop(node);
     if (this.#dependencies.context.config.checkPath === "") for (const node of nodes) node.check = "off";
@@ -79,9 +85,9 @@ export class Checks {
     this.#loops.delete(node);
   }
 
-  #start(node: Node, check: Check): void {
+  #start(node: Node, check: Check, settings: ClusterSettings): void {
     const { context, random, signal, keep, onChange } = this.#dependencies;
-    const { clock, counters, log, config } = context;
+    const { clock, counters, log } = context;
     const stop = new AbortController();
     this.#loops.set(node, stop);
     const noteVerdict = () => {
@@ -116,9 +122,9 @@ export class Checks {
           },
         },
         {
-          intervalMs: config.checkIntervalMs,
-          healthyThreshold: config.checkHealthyThreshold,
-          unhealthyThreshold: config.checkUnhealthyThreshold,
+          intervalMs: settings.checkIntervalMs,
+          healthyThreshold: settings.checkHealthyThreshold,
+          unhealthyThreshold: settings.checkUnhealthyThreshold,
         },
         node,
         AbortSignal.any([stop.signal, signal]),

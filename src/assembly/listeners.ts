@@ -11,7 +11,7 @@ export interface ListenersDependencies {
   readonly keyring: Keyring;
   readonly log: Log;
   /** Throws once the balancer is being closed: nothing may be opened behind its back. */
-  readonly failIfClosed: () => void;
+  readonly failIfEnding: () => void;
 }
 
 /** An open listener, and how connections are taken on it by now. */
@@ -46,7 +46,7 @@ export class Listeners {
 
   /** Opens those that are not open yet. Rejects with `ERR_LISTEN`, and then none of them is. */
   async open(config: ListenersConfig): Promise<OpenedListeners> {
-    const { failIfClosed } = this.#dependencies;
+    const { failIfEnding } = this.#dependencies;
     const opened = new Map<string, OpenListener>();
     const discard = () => {
       for (const { bound } of opened.values()) bound.close();
@@ -55,9 +55,9 @@ export class Listeners {
       for (const [index, listener] of config.listeners.entries()) {
         const key = keyOf(listener, index);
         if (this.#open.has(key)) continue;
-        failIfClosed();
+        failIfEnding();
         opened.set(key, await this.#openOne(listener, config));
-        failIfClosed();
+        failIfEnding();
       }
     } catch (error) {
       discard();
@@ -67,8 +67,8 @@ export class Listeners {
   }
 
   async #openOne(config: ListenerConfig, limits: ListenersConfig): Promise<OpenListener> {
-    const { sockets, front, keyring } = this.#dependencies;
-    const tls = keyring.listeningOf(config, limits);
+    const { sockets, front } = this.#dependencies;
+    const tls = this.#listeningOf(config, limits);
     const open: OpenListener = {
       bound: await sockets.listen(config.address, (stream) => front.accept(stream, open.config), tls),
       config,
@@ -76,8 +76,14 @@ export class Listeners {
     return open;
   }
 
+  #listeningOf(config: ListenerConfig, { handshakeTimeoutMs, handshakesMax }: ListenersConfig) {
+    const { front, keyring } = this.#dependencies;
+    const admit = (address: string) => front.admitHandshake(address, config);
+    return keyring.listeningOf(config, { handshakeTimeoutMs, handshakesMax, admit });
+  }
+
   #commit(opened: ReadonlyMap<string, OpenListener>, config: ListenersConfig): void {
-    const { keyring, log, sockets } = this.#dependencies;
+    const { log, sockets } = this.#dependencies;
     const before = this.#open;
     this.#open = new Map();
     for (const [index, listener] of config.listeners.entries()) {
@@ -92,7 +98,7 @@ export class Listeners {
         log.info({ event: "listening", address, sockets: sockets.mode }, `listening to ${address}`);
       }
       open.config = listener;
-      const tls = keyring.listeningOf(listener, config);
+      const tls = this.#listeningOf(listener, config);
       if (kept !== undefined && tls !== undefined) open.bound.secure(tls);
     }
     for (const { bound } of before.values()) {

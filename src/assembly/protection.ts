@@ -1,8 +1,7 @@
 import type { ClusterSettings, ProcessSettings } from "../config/config.js";
 import { CircuitBreaker, type CircuitBreakerDependencies } from "../core/breaker.js";
 import { type OutlierDependencies, OutlierDetector } from "../core/outlier.js";
-import { FnlbError } from "../errors.js";
-import { compileHeaderRules, type HeaderEdits, isEndToEnd } from "../http1/header-rules.js";
+import { compileHeaderRules, type HeaderEdits } from "../http1/header-rules.js";
 import { forwardedNames } from "../proxy/forwarded.js";
 
 /** Outlier detection of a cluster, or undefined where that is off. Throws `ERR_OPTION`. */
@@ -30,19 +29,20 @@ export function breakerOf(
   return new CircuitBreaker(dependencies, { consecutiveFaults: breakerFaults, openMs, openMaxMs });
 }
 
-/** The header rules of a cluster, compiled. Throws `ERR_OPTION` for fields that nobody may touch. */
-export function editsOf(
+/** What a cluster changes in requests. Throws `ERR_OPTION` for fields that nobody may touch. */
+export function requestEditsOf(
   process: ProcessSettings,
-  { requestHeaders, responseHeaders, loadHeader }: ClusterSettings,
-): { readonly requestEdits: HeaderEdits | undefined; readonly responseEdits: HeaderEdits | undefined } {
-  if (loadHeader !== "" && !isEndToEnd(loadHeader)) {
-    throw new FnlbError("ERR_OPTION", `option "load-header" must be a field of its own, got "${loadHeader}"`);
-  }
-  return {
-    requestEdits: compileHeaderRules(requestHeaders, { message: "request", reserved: forwardedNames(process) }),
-    responseEdits: compileHeaderRules(responseHeaders, {
-      message: "response",
-      reserved: loadHeader === "" ? [] : [loadHeader],
-    }),
-  };
+  { requestHeaders }: Pick<ClusterSettings, "requestHeaders">,
+): HeaderEdits | undefined {
+  return compileHeaderRules(requestHeaders, { message: "request", reserved: forwardedNames(process) });
+}
+
+/** What a cluster changes in responses. Throws `ERR_OPTION`. */
+export function responseEditsOf({
+  responseHeaders,
+  loadHeader,
+  stickyHeader,
+}: Pick<ClusterSettings, "responseHeaders" | "loadHeader" | "stickyHeader">): HeaderEdits | undefined {
+  const reserved = [loadHeader, stickyHeader.toLowerCase()].filter((name) => name !== "");
+  return compileHeaderRules(responseHeaders, { message: "response", reserved });
 }

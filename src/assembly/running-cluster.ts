@@ -1,7 +1,7 @@
 import type { ClusterConfig, ClusterSettings, ProcessSettings } from "../config/config.js";
 import type { NodeConfig } from "../config/node-address.js";
 import type { BreakerState, CircuitBreaker } from "../core/breaker.js";
-import { type Clock, sleep } from "../core/clock.js";
+import { sleep } from "../core/clock.js";
 import { type Cluster, staticCluster } from "../core/cluster.js";
 import { ClusterStats } from "../core/cluster-stats.js";
 import { DeadHosts } from "../core/dead-hosts.js";
@@ -10,23 +10,23 @@ import { LoadWait } from "../core/load-wait.js";
 import { createNode, type Node } from "../core/node.js";
 import type { OutlierDetector } from "../core/outlier.js";
 import type { Policy } from "../core/policies/policy.js";
-import { createPolicy } from "../core/policies/table.js";
 import { Rebalancer } from "../core/rebalancer.js";
 import { RetryBudget } from "../core/retry.js";
 import type { ClusterSnapshot } from "../core/snapshot.js";
 import type { DialSecurity } from "../core/stream.js";
-import { FnlbError } from "../errors.js";
 import { type Ping, tcpPing } from "../health/ping.js";
 import { runPingLoop } from "../health/ping-loop.js";
 import { askOptions, runSilenceWatch } from "../health/silence-watch.js";
 import { ResponseHead } from "../http1/response-head.js";
+import type { AccessLog } from "../proxy/access-log.js";
 import type { ClusterContext, ProxyContext } from "../proxy/context.js";
 import { FallbackRoundTripper } from "../proxy/fallback-round-tripper.js";
 import { NodePool, type NodePoolEvents } from "../proxy/node-pool.js";
 import { AddressBook, type Resolve } from "../system/address-book.js";
 import { affinityOf } from "./affinity.js";
-import { Checks, checkOf } from "./checks.js";
-import { breakerOf, editsOf, outlierOf } from "./protection.js";
+import { Checks } from "./checks.js";
+import { policyOf } from "./policy.js";
+import { breakerOf, outlierOf, requestEditsOf, responseEditsOf } from "./protection.js";
 
 export interface RunningClusterDependencies {
   readonly context: ProxyContext;
@@ -50,7 +50,14 @@ export interface NodeState {
 
 type Settings = ProcessSettings & ClusterSettings;
 
-/** Settings from which what picks is made; a change of one makes it anew over the same nodes. */
+/** Settings that are about to be taken over, and the nodes that they name: those that stay are the same objects. */
+interface Staged {
+  readonly config: Settings;
+  readonly nodes: readonly Node[];
+  readonly added: readonly Node[];
+}
+
+/** Settings from which the policy is made; a change of one makes it anew over the same nodes. */
 const POLICY_FIELDS = [
   "policy",
   "hash",
@@ -59,8 +66,6 @@ const POLICY_FIELDS = [
   "maglevTableSize",
   "rebalance",
   "wrrMode",
-  "slowStartMs",
-  "loadHeader",
 ] as const satisfies readonly (keyof ClusterSettings)[];
 
 /** Settings from which affinity is made. */
@@ -78,8 +83,8 @@ const AFFINITY_FIELDS = [
   "stickySameSite",
 ] as const satisfies readonly (keyof ClusterSettings)[];
 
-/** Settings from which outlier detection and breakers are made. */
-const PROTECTION_FIELDS = [
+/** Settings from which outlier detection is made. */
+const OUTLIER_FIELDS = [
   "outlierConsecutive",
   "outlierShareMax",
   "outlierWindowMs",
@@ -88,6 +93,9 @@ const PROTECTION_FIELDS = [
   "outlierEjectionMaxMs",
   "outlierEjectedShareMax",
   "panicShare",
+] as const satisfies readonly (keyof ClusterSettings)[];
+
+const BREAKER_FIELDS = [
   "breakerFaults",
   "breakerOpenMs",
   "breakerOpenMaxMs",
@@ -131,9 +139,12 @@ export class RunningCluster {
   readonly #securities = new WeakMap<Node, DialSecurity>();
   /** Shared by a cluster and the one that takes its place when the policy changes. */
   readonly #total = { inFlight: 0 };
+  #policy: Policy;
+  #loadWait: LoadWait | undefined;
   #outlier: OutlierDetector | undefined;
   #breaker: CircuitBreaker | undefined;
   #nodes: readonly Node[];
+  #staged: Staged | undefined;
 
   constructor(dependencies: RunningClusterDependencies, { name, ...settings }: ClusterConfig) {
     const { context, resolve, stopping } = dependencies;
@@ -146,11 +157,14 @@ export class RunningCluster {
     const securityOf = (node: Node) => this.#securities.get(node);
     this.#addressBook = new AddressBook({ clock, log, resolve, securityOf }, config, this.#nodes);
     const { targetsOf, doubt } = this.#addressBook;
+    this.#policy = this.#makePolicy(config);
+    this.#loadWait = this.#makeLoadWait(config);
     this.#outlier = this.#makeOutlier(config);
     this.#breaker = this.#makeBreaker(config);
     this.#context = {
       ...context,
-      ...editsOf(config, config),
+      requestEdits: requestEditsOf(config, config),
+      responseEdits: responseEditsOf(config),
       name,
       config,
       cluster: this.#makeCluster(config),
@@ -190,7 +204,10 @@ export class RunningCluster {
       random: dependencies.random,
       signal: this.#signal,
       keep: dependencies.keep,
-      onChange: () => this.#outlier?.noteHealth(),
+      onChange: () => {
+        this.#outlier?.noteHealth();
+        this.roundTripper.onRoom();
+      },
     });
   }
 
@@ -273,75 +290,96 @@ export class RunningCluster {
   }
 
   /**
-   * Takes new settings over, from the next request on. Nodes that stay keep everything: their connections, what is
-   * known of them, and their places in the order of a policy that is the same as before.
+   * Prepares other settings without a change of any: looks the names of new nodes up, and asks checks what they say of
+   * them first. Resolves when that is known, or a short time has passed; then `commit` or `unstage`.
    */
-  update({ config: process, accessLog, isTrusted }: ProxyContext, { name: _, ...settings }: ClusterConfig): void {
+  async stage(process: ProcessSettings, { name: _, ...settings }: ClusterConfig): Promise<void> {
+    const config: Settings = { ...this.#context.config, ...process, ...settings };
+    const nodes = this.#stageNodes(config);
+    const known = new Set(this.#nodes);
+    const added = nodes.filter((node) => !known.has(node));
+    this.#staged = { config, nodes, added };
+    if (added.length === 0) return;
+    this.#updateAddresses();
+    await this.#addressBook.open(this.#signal);
+    await this.#checks.open(added, config);
+  }
+
+  /** The settings that were prepared are not wanted. */
+  unstage(): void {
+    if (this.#staged === undefined) return;
+    for (const node of this.#staged.added) this.#checks.stop(node);
+    this.#staged = undefined;
+    this.#updateAddresses();
+  }
+
+  /**
+   * Takes the settings that were prepared over, at once and from the next request on. Nodes that stay keep everything:
+   * their connections, what is known of them, and their places in the order of a policy that is the same as before.
+   */
+  commit({ accessLog, isTrusted }: ProxyContext): void {
+    const staged = this.#staged;
+    if (staged === undefined) return;
+    this.#staged = undefined;
     const context = this.#context;
-    const before: ClusterSettings = { ...context.config };
+    const { config } = context;
+    const before = { ...config };
     // In place: connections and loops hold on to the object.
-    Object.assign(context.config, process, settings);
+    Object.assign(config, staged.config);
     context.accessLog = accessLog;
     context.isTrusted = isTrusted;
-    const changed = (fields: readonly (keyof ClusterSettings)[]) =>
-      fields.some((field) => JSON.stringify(before[field]) !== JSON.stringify(settings[field]));
-    const isNewProtection = changed(PROTECTION_FIELDS);
-    if (isNewProtection) {
-      for (const node of this.#nodes) node.ejected = false;
-      this.#outlier = this.#makeOutlier(context.config);
-      this.#breaker = this.#makeBreaker(context.config);
-    }
-    const isNewAffinity = changed(AFFINITY_FIELDS);
-    if (isNewAffinity) context.affinity = affinityOf(settings, context.clock);
-    if (changed(["retryBudget", "retryReserve"])) context.retryBudget = retryBudgetOf(settings);
-    Object.assign(context, editsOf(context.config, context.config));
-    if (before.responseHeadBytesMax !== settings.responseHeadBytesMax) {
-      context.responseHead = new ResponseHead(context.config);
-    }
-    if (changed(["nodes"])) this.#updateNodes(settings.nodes);
-    if (changed(POLICY_FIELDS) || isNewProtection || isNewAffinity) {
-      context.cluster = this.#makeCluster(context.config);
-    } else if (changed(["nodes"])) context.cluster.update(this.#nodes);
-    if (changed(CHECK_FIELDS)) this.#checks.restart(this.#nodes);
+    const changed = (...fields: readonly (keyof Settings)[]) =>
+      fields.some((field) => JSON.stringify(before[field]) !== JSON.stringify(config[field]));
+    context.requestEdits = requestEditsOf(config, config);
+    context.responseEdits = responseEditsOf(config);
+    if (changed("retryBudget", "retryReserve")) context.retryBudget = retryBudgetOf(config);
+    if (changed("responseHeadBytesMax")) context.responseHead = new ResponseHead(config);
+    if (changed("pingIntervalMs", "pingTimeoutMs"))
+      for (const node of [...this.#pingLoops.keys()]) this.#keepPinging(node);
+    if (this.#remakeParts(changed)) context.cluster = this.#makeCluster(config);
+    if (changed("nodes")) this.#adoptNodes(staged);
+    if (changed(...CHECK_FIELDS)) this.#checks.restart(this.#nodes);
     else this.#checks.update(this.#nodes);
     // Limits may have grown.
     this.roundTripper.onRoom();
   }
 
-  #updateNodes(next: readonly NodeConfig[]): void {
-    const { log, config: settings } = this.#context;
-    const known = new Map(this.#nodes.map((node) => [`${node.id} ${this.#tlsTexts.get(node)}`, node]));
+  /** Makes those parts of the cluster anew whose settings have changed; true: the cluster must be put together again. */
+  #remakeParts(changed: (...fields: readonly (keyof Settings)[]) => boolean): boolean {
+    const context = this.#context;
+    const { config, clock } = context;
+    const isNewPolicy = changed(...POLICY_FIELDS);
+    const isNewLoadWait = changed("loadHeader");
+    const isNewOutlier = changed(...OUTLIER_FIELDS);
+    const isNewBreaker = changed(...BREAKER_FIELDS);
+    const isNewAffinity = changed(...AFFINITY_FIELDS);
+    if (isNewPolicy) this.#policy = this.#makePolicy(config);
+    if (isNewLoadWait) this.#loadWait = this.#makeLoadWait(config);
+    if (isNewOutlier) {
+      for (const node of this.#nodes) node.ejected = false;
+      this.#outlier = this.#makeOutlier(config);
+    }
+    if (isNewBreaker) this.#breaker = this.#makeBreaker(config);
+    if (isNewAffinity) context.affinity = affinityOf(config, clock);
+    return isNewPolicy || isNewLoadWait || isNewOutlier || isNewBreaker || isNewAffinity || changed("slowStartMs");
+  }
+
+  /** The nodes that a config names; new ones have a place and a pool, but get nothing yet. */
+  #stageNodes(config: Settings): readonly Node[] {
     // One that is spoken to in another way is another node.
-    const before = ({ id, tls }: NodeConfig) => known.get(`${id} ${JSON.stringify(tls)}`);
-    const leaving = new Set(this.#nodes);
-    const taken = new Set<number>([...this.#retired].map(({ node }) => node.index));
-    for (const config of next) {
-      const node = before(config);
-      if (node === undefined) continue;
-      leaving.delete(node);
-      taken.add(node.index);
-    }
-    for (const node of leaving) {
-      taken.add(node.index);
-      this.#dependencies.keep(this.#retire(node));
-    }
+    const known = new Map(this.#nodes.map((node) => [`${node.id} ${this.#tlsTexts.get(node)}`, node]));
+    // The index of a node that leaves, or still finishes something, is not given to another.
+    const taken = new Set([...this.#nodes, ...[...this.#retired].map(({ node }) => node)].map(({ index }) => index));
     let free = 0;
-    this.#nodes = next.map((config) => {
-      const node = before(config);
-      if (node !== undefined) {
-        node.weight = config.weight;
-        return node;
-      }
-      // The index of a node that still finishes something is not given to another.
+    return config.nodes.map((named) => {
+      const stays = known.get(`${named.id} ${JSON.stringify(named.tls)}`);
+      if (stays !== undefined) return stays;
       while (taken.has(free)) free++;
       taken.add(free);
-      const added = this.#makeNode(config, free, settings);
+      const added = this.#makeNode(named, free, config);
       this.#pools[free] = new NodePool(added, this.#context, this.#poolEvents);
-      log.info({ event: "node_added", ...this.#naming(added) });
       return added;
     });
-    this.#addressBook.update([...this.#nodes, ...[...this.#retired].map(({ node }) => node)]);
-    this.#dependencies.keep(this.#addressBook.open(this.#signal));
   }
 
   #makeNode(config: NodeConfig, index: number, { checkPath }: ClusterSettings): Node {
@@ -355,6 +393,31 @@ export class RunningCluster {
     return node;
   }
 
+  #adoptNodes({ nodes, added }: Staged): void {
+    const { log, cluster, config } = this.#context;
+    const staying = new Set(nodes);
+    const leaving = this.#nodes.filter((node) => !staying.has(node));
+    this.#nodes = nodes;
+    for (const [place, node] of nodes.entries()) node.weight = config.nodes[place].weight;
+    for (const node of leaving) this.#dependencies.keep(this.#retire(node));
+    for (const node of added) log.info({ event: "node_added", ...this.#naming(node) });
+    this.#updateAddresses();
+    cluster.update(nodes);
+    // Another cluster may be offline another time.
+    if (added.length > 0) this.roundTripper.onNodeAlive();
+  }
+
+  /** Of those that are there, are about to come or still finish something. */
+  #updateAddresses(): void {
+    const added = this.#staged?.added ?? [];
+    this.#addressBook.update([...this.#nodes, ...added, ...[...this.#retired].map(({ node }) => node)]);
+  }
+
+  /** Where lines of the access log go from now on: the old file is closed. */
+  useAccessLog(accessLog: AccessLog | undefined): void {
+    this.#context.accessLog = accessLog;
+  }
+
   /** What runs at the node may finish; it gets nothing new. */
   async #retire(node: Node): Promise<void> {
     const pool = this.#pools[node.index];
@@ -366,43 +429,61 @@ export class RunningCluster {
     this.#context.log.info({ event: "node_removed", ...this.#naming(node) });
     await pool.retire();
     this.#retired.delete(pool);
+    this.#updateAddresses();
   }
 
-  /** The cluster is gone from the config: its loops end, what runs may finish. */
+  /**
+   * The cluster is gone from the config: its loops end, and no connection is kept. What runs may finish, on another of
+   * its nodes if need be. Resolves when nothing does any more.
+   */
   async retire(): Promise<void> {
     this.#stop.abort();
-    const retired = this.#nodes.map((node) => this.#retire(node));
-    // Whoever waits for a place will not get one here.
-    this.roundTripper.onRoom();
-    await Promise.all(retired);
+    for (const node of this.#nodes) this.#context.log.info({ event: "node_removed", ...this.#naming(node) });
+    // While one pool is waited for, a request may fall back to a node whose pool was empty.
+    do await Promise.all(this.#allPools().map((pool) => pool.retire()));
+    while (this.#allPools().some((pool) => !pool.isEmpty));
+  }
+
+  #allPools(): NodePool[] {
+    return [...this.#nodes.map((node) => this.#pools[node.index]), ...this.#retired];
   }
 
   /** Ends every connection now; resolves when the last one has closed. */
   async destroy(): Promise<void> {
     this.#stop.abort();
-    const pools = new Set([...this.#nodes.map((node) => this.#pools[node.index]), ...this.#retired]);
-    await Promise.all([...pools].map((pool) => pool.destroy()));
+    await Promise.all(this.#allPools().map((pool) => pool.destroy()));
   }
 
-  #makeCluster(config: Settings): Cluster {
+  #makePolicy(config: Settings): Policy {
     const { random, context } = this.#dependencies;
-    const { clock, log, counters } = context;
-    const now = () => clock.now();
+    const { clock, log } = context;
     const policy = policyOf(config, { clock, random });
     const onMove = (node: Node, weight: number) => log.info({ event: "weight_moved", ...this.#naming(node), weight });
-    const picking = config.rebalance ? new Rebalancer(policy, { clock, onMove }) : policy;
+    return config.rebalance ? new Rebalancer(policy, { clock, onMove }) : policy;
+  }
+
+  #makeLoadWait({ loadHeader }: Settings): LoadWait | undefined {
+    const { random, context } = this.#dependencies;
+    const { clock, counters } = context;
+    if (loadHeader === "") return undefined;
+    return new LoadWait({ now: () => clock.now(), random, onForgotten: () => counters.loadWaitsForgotten++ });
+  }
+
+  /** Over the parts and nodes as they are. */
+  #makeCluster(config: Settings): Cluster {
+    const { random, context } = this.#dependencies;
+    const { clock } = context;
     const affinity = (exchange: Exchange, members: readonly Node[]) => this.#context.affinity?.find(exchange, members);
     const hasAffinity = config.stickyCookie !== "" || config.stickyHeader !== "";
-    const onForgotten = () => counters.loadWaitsForgotten++;
     return staticCluster(
       {
-        policy: picking,
-        now,
+        policy: this.#policy,
+        now: () => clock.now(),
         random,
         affinity: hasAffinity ? affinity : undefined,
         outlier: this.#outlier,
         breaker: this.#breaker,
-        loadWait: config.loadHeader === "" ? undefined : new LoadWait({ now, random, onForgotten }),
+        loadWait: this.#loadWait,
         total: this.#total,
         onRoom: () => this.roundTripper.onRoom(),
       },
@@ -423,6 +504,7 @@ export class RunningCluster {
         log.info({ event: "node_returned", ...this.#naming(node) });
         this.#context.cluster.noteReturn(node);
       },
+      onSpared: () => counters.ejectionsSpared++,
       onPanic: (isPanic) => log.warn({ event: isPanic ? "panic_began" : "panic_ended", cluster: this.name }),
     });
   }
@@ -452,7 +534,12 @@ export class RunningCluster {
     const pool = this.#pools[node.index];
     pool.closeIdle();
     pool.failDials(code);
-    if (node.mode === "disabled") return;
+    if (node.mode !== "disabled") this.#keepPinging(node);
+  }
+
+  /** In place of the loop that pings it already, if there is one. */
+  #keepPinging(node: Node): void {
+    this.#pingLoops.get(node)?.abort();
     const stop = new AbortController();
     this.#pingLoops.set(node, stop);
     this.#dependencies.keep(this.#watchDead(node, AbortSignal.any([stop.signal, this.#signal])));
@@ -492,16 +579,6 @@ export class RunningCluster {
   }
 }
 
-interface Chance {
-  readonly clock: Clock;
-  readonly random: () => number;
-}
-
-function policyOf(settings: ClusterSettings, { clock, random }: Chance): Policy {
-  const { wrrMode: mode, maglevTableSize: tableSize } = settings;
-  return createPolicy(settings.policy, { ...settings, mode, tableSize, now: () => clock.now(), random });
-}
-
 /** A tenth of what can be saved up is there from the start: a balancer that has just started may still repeat. */
 function retryBudgetOf({ retryBudget, retryReserve }: ClusterSettings): RetryBudget {
   return new RetryBudget({
@@ -509,19 +586,4 @@ function retryBudgetOf({ retryBudget, retryReserve }: ClusterSettings): RetryBud
     tokensInitial: Math.ceil(retryReserve / 10),
     tokensMax: retryReserve,
   });
-}
-
-/** Throws `ERR_OPTION` for settings that no cluster can be made of, before anything has changed. */
-export function proveCluster(process: ProcessSettings, { name, ...settings }: ClusterConfig, chance: Chance): void {
-  try {
-    policyOf(settings, chance);
-    affinityOf(settings, chance.clock);
-    outlierOf(settings, chance);
-    breakerOf(settings, chance);
-    editsOf(process, settings);
-    checkOf(settings, { clock: chance.clock, dial: () => () => {}, targetsOf: () => [] });
-  } catch (error) {
-    if (!(error instanceof FnlbError)) throw error;
-    throw new FnlbError(error.code, `cluster "${name}": ${error.message}`, { cause: error });
-  }
 }

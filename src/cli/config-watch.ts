@@ -4,7 +4,9 @@ export interface ConfigWatchDependencies {
   readonly clock: Clock;
   /** The file's text, or undefined while it cannot be read. */
   readonly read: () => string | undefined;
-  /** It has another text than before, and has kept that for one interval. */
+  /** The text that was taken over or refused last, by whomever. */
+  readonly lastTried: () => string | undefined;
+  /** It has another text than that, and has kept it for one interval. */
   readonly onChange: () => Promise<void>;
 }
 
@@ -13,19 +15,16 @@ export interface ConfigWatchDependencies {
  * would end with the first atomic rename and miss the swapped links of a mounted ConfigMap.
  */
 export async function runConfigWatch(
-  { clock, read, onChange }: ConfigWatchDependencies,
+  { clock, read, lastTried, onChange }: ConfigWatchDependencies,
   { intervalMs }: { readonly intervalMs: number },
   signal: AbortSignal,
 ): Promise<void> {
-  let inForce = read();
-  let before = inForce;
+  let before = lastTried();
   while (await sleep(clock, intervalMs, signal)) {
     const text = read();
     // A text that has just changed may be half written.
     const isSettled = text === before;
     before = text;
-    if (text === undefined || !isSettled || text === inForce) continue;
-    inForce = text;
-    await onChange();
+    if (text !== undefined && isSettled && text !== lastTried()) await onChange();
   }
 }

@@ -1,21 +1,25 @@
 import { connect } from "node:net";
-import type { Config, ListenAddress } from "../config/config.js";
+import { connect as connectTls } from "node:tls";
+import type { Config, ListenAddress, ListenerConfig } from "../config/config.js";
 import { EXIT } from "./exit.js";
 
 const TIMEOUT_MS = 3000;
 
 /** Asks the balancer that listens at the first address of this config how it is; resolves to the exit code. */
 export async function healthcheck({ listeners }: Config): Promise<number> {
-  const [{ address, proxyProtocol }] = listeners;
-  const target = targetOf(address);
-  if (target === undefined) {
-    process.stderr.write("unhealthy: the address of fd@ and port 0 is not known here, name it with --listen\n");
-    return EXIT.CANNOT_START;
+  // One that wants certificates of clients gets no answer out of whoever has none.
+  const listener = listeners.find(({ tls }) => tls?.clientCertificates !== "require");
+  if (listener === undefined) {
+    return unhealthy("every listener requires certificates of clients, add one that does not, such as a unix socket");
   }
-  const preface = proxyProtocol ? "PROXY UNKNOWN\r\n" : "";
-  const answer = await ask(target, `${preface}OPTIONS * HTTP/1.1\r\nHost: fnlb\r\nConnection: close\r\n\r\n`);
-  if (answer.startsWith("HTTP/1.1 200 ")) return EXIT.CLEAN;
-  process.stderr.write(`unhealthy: ${answer.split("\r\n")[0]}\n`);
+  const target = targetOf(listener.address);
+  if (target === undefined) return unhealthy("the address of fd@ and port 0 is not known here, name it with --listen");
+  const answer = await ask(target, listener);
+  return answer.startsWith("HTTP/1.1 200 ") ? EXIT.CLEAN : unhealthy(answer.split("\r\n")[0]);
+}
+
+function unhealthy(reason: string): number {
+  process.stderr.write(`unhealthy: ${reason}\n`);
   return EXIT.CANNOT_START;
 }
 
@@ -28,22 +32,37 @@ function targetOf(address: ListenAddress): Target | undefined {
   return { host, port: address.port };
 }
 
+const REQUEST = "OPTIONS * HTTP/1.1\r\nHost: fnlb\r\nConnection: close\r\n\r\n";
+
 /** What came back, or why nothing did. */
-function ask(target: Target, request: string): Promise<string> {
+function ask(target: Target, { proxyProtocol, tls }: ListenerConfig): Promise<string> {
   return new Promise((resolve) => {
-    const socket = connect(target);
+    const carrier = connect(target);
+    let socket = carrier;
     let answer = "";
     const finish = (outcome: string) => {
-      socket.destroy();
+      // Outside of OpenSSL's read, which does not survive it.
+      setImmediate(() => socket.destroy());
       resolve(outcome);
     };
-    socket.setTimeout(TIMEOUT_MS, () => finish(`no answer within ${TIMEOUT_MS} ms`));
-    socket.on("connect", () => socket.write(request));
-    socket.on("data", (chunk: Buffer) => {
-      answer += chunk.toString("latin1");
-      if (answer.includes("\r\n")) finish(answer);
+    // OpenSSL's messages have several lines.
+    const onError = ({ message }: Error) => finish(message.replaceAll(/\s+/g, " ").trim());
+    carrier.setTimeout(TIMEOUT_MS, () => finish(`no answer within ${TIMEOUT_MS} ms`));
+    carrier.on("error", onError);
+    carrier.on("connect", () => {
+      if (proxyProtocol) carrier.write("PROXY UNKNOWN\r\n");
+      if (tls !== undefined) {
+        // Not verified: a process of this machine is asked by an address that its certificate is not for, and it is
+        // told nothing. Whoever can listen there in its place could as well end it.
+        socket = connectTls({ socket: carrier, rejectUnauthorized: false });
+        socket.on("error", onError);
+      }
+      socket.on("data", (chunk: Buffer) => {
+        answer += chunk.toString("latin1");
+        if (answer.includes("\r\n")) finish(answer);
+      });
+      socket.on("close", () => finish(answer === "" ? "the connection was closed" : answer));
+      socket.write(REQUEST);
     });
-    socket.on("error", (error) => finish(error.message));
-    socket.on("close", () => finish(answer === "" ? "the connection was closed" : answer));
   });
 }

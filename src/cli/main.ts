@@ -30,11 +30,11 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
       case "serve":
         return await serve(origin, { watches });
       case "check":
-        return check(origin, { prints: called.prints });
+        return await check(origin, { prints: called.prints });
       case "demo":
-        return await demo(loadConfig(origin));
+        return await demo(loadConfig(origin).config);
       case "healthcheck":
-        return await healthcheck(loadConfig(origin));
+        return await healthcheck(loadConfig(origin).config);
       default:
         return called.command satisfies never;
     }
@@ -91,14 +91,19 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
           .option("print", { type: "boolean", describe: "show the result, and where each value comes from" }),
       choose("check"),
     )
-    .command("healthcheck", "ask the balancer at --listen how it is: exit code 0 or 1", {}, choose("healthcheck"))
+    .command(
+      "healthcheck",
+      "ask the balancer at its first listener how it is: exit code 0 or 1",
+      {},
+      choose("healthcheck"),
+    )
     .alias("help", "h")
     .version(packageVersion())
     .wrap(110)
     .epilogue(
       "Times are 250ms, 5s, 1m, 1h or bare milliseconds, sizes 500, 64KiB or 1MB. Every option can be set by the environment variable in " +
         "brackets; a flag wins. Exit codes: 0 clean end, 1 cannot start or something was cut, 2 usage error. SIGTERM and SIGINT " +
-        "drain, a second one ends at once; SIGHUP reopens log files and reloads the config file.",
+        "drain, a second one ends at once; SIGHUP reopens log files and reloads the config file and certificates.",
     )
     .strict()
     .exitProcess(false)

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { type Balancer, createBalancer } from "../balancer.js";
 import type { Config } from "../config/config.js";
 import type { Log } from "../core/log.js";
@@ -7,17 +7,18 @@ import { systemClock } from "../system/clock.js";
 import { type Logger, openLogger } from "../system/logger.js";
 import { runConfigWatch } from "./config-watch.js";
 import { EXIT } from "./exit.js";
-import { type ConfigOrigin, loadConfig } from "./load-config.js";
+import { type ConfigOrigin, loadConfig, readConfigBytes } from "./load-config.js";
 
 const WATCH_INTERVAL_MS = 500;
 
 /** Runs a balancer until a signal ends it; resolves to the exit code. */
 export async function serve(origin: ConfigOrigin, { watches }: { readonly watches: boolean }): Promise<number> {
-  const config = loadConfig(origin);
+  const file = new WatchedFile(origin.path);
+  const { config } = loadConfig(origin, file.read());
   const logger = openLogger(config);
   const { log } = logger;
   const balancer = createBalancer(config, { log });
-  const reload = reloader(origin, balancer, logger);
+  const reload = reloader(origin, file, balancer, logger);
   process.on("SIGHUP", () => {
     balancer.reopenLogs();
     logger.reopen();
@@ -36,10 +37,9 @@ export async function serve(origin: ConfigOrigin, { watches }: { readonly watche
     return EXIT.CANNOT_START;
   }
   const stop = new AbortController();
-  const { path } = origin;
   const watching = watches
     ? runConfigWatch(
-        { clock: systemClock, read: () => readIfPossible(path), onChange: reload },
+        { clock: systemClock, read: () => file.look(), lastTried: () => file.lastRead, onChange: reload },
         { intervalMs: WATCH_INTERVAL_MS },
         stop.signal,
       )
@@ -53,10 +53,10 @@ export async function serve(origin: ConfigOrigin, { watches }: { readonly watche
 }
 
 /** Takes the config over as it is now; a bad one changes nothing and says why. */
-function reloader(origin: ConfigOrigin, balancer: Balancer, logger: Logger): () => Promise<void> {
+function reloader(origin: ConfigOrigin, file: WatchedFile, balancer: Balancer, logger: Logger): () => Promise<void> {
   return async () => {
     try {
-      const config = loadConfig(origin);
+      const { config } = loadConfig(origin, file.read());
       proveLogFile(config);
       await balancer.reload(config);
       logger.adopt(config);
@@ -79,12 +79,32 @@ function proveLogFile({ logFile }: Config): void {
   }
 }
 
-function readIfPossible(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    // Between the removal of a file and its replacement there is none: the next look decides.
-    return undefined;
+/** The config file, if there is one, and what it was when it was last taken seriously. */
+class WatchedFile {
+  readonly #path: string;
+  /** One character a byte. */
+  lastRead: string | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** To be loaded. Throws `ERR_OPTION`. */
+  read(): Buffer | undefined {
+    if (this.#path === "") return undefined;
+    const bytes = readConfigBytes(this.#path);
+    this.lastRead = bytes.toString("latin1");
+    return bytes;
+  }
+
+  /** To be compared. */
+  look(): string | undefined {
+    try {
+      return readConfigBytes(this.#path).toString("latin1");
+    } catch {
+      // Between the removal of a file and its replacement there is none: the next look decides.
+      return undefined;
+    }
   }
 }
 

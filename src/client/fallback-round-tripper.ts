@@ -1,41 +1,76 @@
-import { DecoratorHandler, Dispatcher, type Pool } from "undici";
+import { Dispatcher, errors } from "undici";
 import { parseNodes } from "../config/node-address.js";
+import type { RetryOn } from "../config/retry-on.js";
 import { badOption } from "../config/units.js";
-import type { Clock } from "../core/clock.js";
+import type { CircuitBreaker } from "../core/breaker.js";
+import { type Clock, sleep } from "../core/clock.js";
 import { type Cluster, staticCluster } from "../core/cluster.js";
-import { DeadHosts, isDialFault } from "../core/dead-hosts.js";
-import type { Exchange, Refusal } from "../core/exchange.js";
-import { hashString } from "../core/hash.js";
+import { DeadHosts } from "../core/dead-hosts.js";
 import type { Log } from "../core/log.js";
 import { createNode, type Node } from "../core/node.js";
-import { NodeSet } from "../core/node-set.js";
+import { checkRange } from "../core/option-range.js";
+import type { OutlierDetector } from "../core/outlier.js";
 import type { Policy } from "../core/policies/policy.js";
 import { ringHash } from "../core/policies/ring-hash.js";
-import { decideRepeat, isIdempotent, RetryBudget } from "../core/retry.js";
+import { RetryBudget } from "../core/retry.js";
 import { ErrNoFallbackNodeFound, FnlbError } from "../errors.js";
 import { runPingLoop } from "../health/ping-loop.js";
+import { runSilenceWatch } from "../health/silence-watch.js";
 import { systemClock } from "../system/clock.js";
-import { nodeClient, originOf } from "./node-client.js";
-import { ping } from "./ping.js";
+import { ask } from "./ask.js";
+import { Attempt, type AttemptContext } from "./attempt.js";
+import { Call, type CallHandler } from "./call.js";
+import { checkTls, NodeClient, type NodeTlsOptions } from "./node-client.js";
+import { keyPathOf, withoutOrigin } from "./request-target.js";
 
+/** Times are in milliseconds; where nothing else is said, they mean what the program's options of that name mean. */
 export interface FallbackRoundTripperOptions {
   /** The nodes as `--nodes` takes them: a comma-separated list, or its items. */
   readonly nodes: string | readonly string[];
+  /**
+   * For nodes with `https://`: options of `tls.connect`, such as `ca`, `cert` and `key`. Default: public authorities, and
+   * the node's own host as the name that its certificate must be for.
+   */
+  readonly tls?: NodeTlsOptions;
   /** What chooses the node. Default: the path without its query. */
   readonly key?: (request: Dispatcher.DispatchOptions) => string;
-  /** Default: `ringHash()`. */
+  /** One of its own: it holds the state of these nodes. Default: `ringHash()`. */
   readonly policy?: Policy;
-  /** Default 2,000 ms. */
+  /** Keeps out nodes that answer badly. One of its own. Default: none. */
+  readonly outlier?: OutlierDetector;
+  /** Opens for nodes that fail again and again. One of its own. Default: none. */
+  readonly breaker?: CircuitBreaker;
+  /** For each dial. Default 2,000. */
   readonly connectTimeoutMs?: number;
-  /** Default 1,000 ms, give or take 20 %. */
+  /** What the dials of one search for a node share. Default 5,000. */
+  readonly dialDeadlineMs?: number;
+  /** From the request to the head of its response; then the request fails, and is not repeated. 0 = no limit. Default 60,000. */
+  readonly responseTimeoutMs?: number;
+  /** Between two parts of a body. 0 = no limit. Default 60,000. */
+  readonly bodyIdleTimeoutMs?: number;
+  /** A node that has kept requests waiting for so long, and sent nothing to anybody, is asked whether it answers. 0 = off. Default 1,000. */
+  readonly silenceMs?: number;
+  /** Default 1,000, give or take 20 %. */
   readonly pingIntervalMs?: number;
-  /** Default 1,000 ms. */
+  /** Also for the question to a silent node. Default 1,000. */
   readonly pingTimeoutMs?: number;
   /** Nodes that one request may reach; failed dials do not count. Default 3. */
   readonly attemptsMax?: number;
+  /**
+   * What a request is repeated for, if it may be: its node `closed` before it answered, has fallen `silent`, or
+   * answered with one of `statuses`. Default: the first two.
+   */
+  readonly retryOn?: Partial<RetryOn>;
+  /** Repetitions of requests that have reached a node, for each request. Default 0.2. */
+  readonly retryBudget?: number;
+  /** Repetitions that can be saved up; a tenth of them is there from the start. Default 100. */
+  readonly retryReserve?: number;
   /** Requests at one node at once. Default 1,024. */
   readonly nodeConnectionsMax?: number;
-  /** Hears of nodes that die and come back. Default: nobody. */
+  /**
+   * Hears of `node_dead`, `node_alive`, `node_suspect`, `node_trusted` and `no_fallback_node_found`, as they are in
+   * `docs/operations.md`. Default: nobody.
+   */
   readonly log?: Log;
   readonly clock?: Clock;
   /** A number in [0, 1). */
@@ -44,73 +79,100 @@ export interface FallbackRoundTripperOptions {
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
+/** How often ejected nodes are asked whether their time is over. */
+const OUTLIER_LOOP_MS = 250;
+const SILENCE_CHECK_MS_MIN = 25;
+const SILENCE_CHECK_MS_MAX = 250;
+
 /**
  * An undici `Dispatcher` that sends each URL to one node of a consistent-hash ring, whatever its origin says, and
  * falls back along the ring: `fetch(url, { dispatcher })` is then balanced, and so is everything after
- * `setGlobalDispatcher`. The host of the URL stays the request's Host.
+ * `setGlobalDispatcher`. The host of the URL stays the request's Host; how a node is spoken to is the list's matter, not that of the URL.
  *
  * A request that did not reach a node goes to the next one, whatever its method, with its body untouched. One that
- * did is repeated only if its method may be asked twice, its body is no stream, and nothing was answered. Fails with
- * `ErrNoFallbackNodeFound` when every node is dead; other errors are undici's.
+ * did is repeated only if its method may be asked twice (or undici's option `idempotent` says so), its body is no
+ * stream, and nothing was answered. `fetch` makes a stream of every body.
+ *
+ * Fails with `ErrNoFallbackNodeFound` when every node is dead, with `ERR_AT_CAPACITY`, `ERR_NO_ACTIVE_NODE` or
+ * `ERR_NO_HEALTHY_NODE` when none may be used, and otherwise with undici's errors and those of the system.
+ * `dispatch` never asks to wait for `drain`: a request has a place at once, or none.
+ *
+ * After the first request timers look after the nodes, which do not keep the process alive, until `close` or
+ * `destroy`. An upgraded socket is the caller's; neither waits for it nor ends it.
+ *
+ * @see iron-io/functions, `fnlb`: `FallbackRoundTripper`
  */
 export class FallbackRoundTripper extends Dispatcher {
-  readonly #options: Required<Omit<FallbackRoundTripperOptions, "nodes">>;
+  readonly #options: Completed;
   readonly #nodes: readonly Node[];
   readonly #cluster: Cluster;
-  readonly #pools: readonly Pool[];
+  readonly #outlier: OutlierDetector | undefined;
+  readonly #clients: readonly NodeClient[];
   readonly #deadHosts: DeadHosts;
-  readonly #budget = new RetryBudget();
+  readonly #budget: RetryBudget;
+  readonly #context: AttemptContext;
+  readonly #calls = new Set<Call>();
   readonly #pings = new Map<Node, AbortController>();
+  readonly #loops = new Set<Promise<unknown>>();
   readonly #stopping = new AbortController();
+  /** `#begin` for handlers of both of undici's interfaces. */
+  readonly #dispatch: Dispatcher.Dispatch;
+  #state: "open" | "closed" | "destroyed" = "open";
+  #isWatching = false;
+  #isOffline = false;
+  #onIdle = () => {};
+  #closing: Promise<void> | undefined;
+  #destroying: Promise<void> | undefined;
 
-  /** Throws `ERR_OPTION` for nodes that are none. Opens nothing before the first request. */
-  constructor(options: FallbackRoundTripperOptions) {
+  /** Throws `ERR_OPTION` for nodes that are none, numbers out of range and bad PEM texts. Opens nothing before the first request. */
+  constructor(given: FallbackRoundTripperOptions) {
     super();
-    const {
-      nodes,
-      key = pathOf,
-      policy = ringHash(),
-      connectTimeoutMs = 2000,
-      pingIntervalMs = 1000,
-      pingTimeoutMs = 1000,
-      attemptsMax = 3,
-      nodeConnectionsMax = 1024,
-      log = silent,
-      clock = systemClock,
-      random = Math.random,
-    } = options;
+    const { nodes, outlier, breaker, retryOn, ...rest } = given;
     const list = typeof nodes === "string" ? nodes : nodes.join(",");
     const parsed = parseNodes(list);
     if ("reason" in parsed) throw badOption('option "nodes"', `a list of nodes, but it ${parsed.reason}`, list);
-    this.#options = {
-      key,
-      policy,
-      connectTimeoutMs,
-      pingIntervalMs,
-      pingTimeoutMs,
-      attemptsMax,
-      nodeConnectionsMax,
-      log,
-      clock,
-      random,
-    };
+    const options = complete(rest);
+    const { clock, random, policy, attemptsMax, retryReserve } = options;
+    this.#options = options;
     this.#nodes = parsed.map(({ id, address, weight }, index) => createNode(id, index, address, weight));
-    const dependencies = { policy, now: () => clock.now(), random };
-    this.#cluster = staticCluster(dependencies, { nodeConnectionsMax, slowStartMs: 0 }, this.#nodes);
-    this.#pools = this.#nodes.map((node) =>
-      nodeClient(clock, node, { connectTimeoutMs, connectionsMax: nodeConnectionsMax }),
+    this.#outlier = outlier;
+    this.#cluster = staticCluster(
+      { policy, now: () => clock.now(), random, outlier, breaker },
+      { nodeConnectionsMax: options.nodeConnectionsMax, slowStartMs: 0 },
+      this.#nodes,
     );
-    this.#deadHosts = new DeadHosts({
-      onDead: (node, code) => {
-        log.warn({ event: "node_dead", node: node.id, code });
-        void this.#watch(node);
-      },
-      onAlive: (node) => {
-        log.info({ event: "node_alive", node: node.id });
-        this.#pings.get(node)?.abort();
-        this.#pings.delete(node);
-      },
+    this.#clients = this.#nodes.map((node) => this.#open(node));
+    this.#budget = new RetryBudget({
+      tokensPerRequest: options.retryBudget,
+      tokensInitial: Math.ceil(retryReserve / 10),
+      tokensMax: retryReserve,
     });
+    this.#deadHosts = new DeadHosts({
+      onDead: (node, code) => this.#onDead(node, code),
+      onAlive: (node) => this.#onAlive(node),
+    });
+    this.#context = {
+      clock,
+      cluster: this.#cluster,
+      deadHosts: this.#deadHosts,
+      budget: this.#budget,
+      attemptsMax,
+      retryOn: { closed: true, silent: true, statuses: [], ...retryOn },
+      next: (call) => this.#pick(call),
+      search: (call) => this.#search(call),
+      moveTo: (call, node) => {
+        this.#startClock(call);
+        this.#dispatchTo(call, node);
+      },
+      onByte: (client) => this.#onByte(client),
+      onSuspicion: (client, reason) => this.#onSuspicion(client, reason),
+    };
+    // An interceptor is given handlers of the present interface, whatever the caller's is.
+    const { dispatch } = super.compose(() => (request, handler) => this.#begin(request, handler as CallHandler));
+    this.#dispatch = dispatch;
+    // What `compose` returns calls them on a proxy, which has no private fields.
+    this.close = this.close.bind(this);
+    this.destroy = this.destroy.bind(this);
   }
 
   /** The nodes as they are now, in the order of the list. */
@@ -118,219 +180,284 @@ export class FallbackRoundTripper extends Dispatcher {
     return this.#nodes;
   }
 
-  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    this.#budget.earn();
-    const key = this.#options.key(options);
-    const call: Call = {
-      keyHash: hashString(key),
-      key: () => key,
-      tried: new NodeSet(),
-      refusal: "none",
-      stamp: 0,
-      options,
-      // Speaks to handlers of every version of undici's interface.
-      handler: new DecoratorHandler(handler) as unknown as Handler,
-      isRepeatable:
-        options.body === undefined ||
-        options.body === null ||
-        typeof options.body === "string" ||
-        Buffer.isBuffer(options.body),
-      attempts: 0,
-      lastError: undefined,
-    };
-    return this.#attempt(call);
+  /** Takes no new requests. */
+  get closed(): boolean {
+    return this.#state !== "open";
   }
 
-  #attempt(call: Call): boolean {
-    const node = this.#cluster.acquire(call) ?? this.#acquireDead(call);
-    if (node === undefined) {
-      const error = call.lastError ?? errorOf(call.refusal);
-      // Never within the call: whoever dispatched is not ready to hear of it yet.
-      setImmediate(() => call.handler.onResponseError(ENDED, error));
-      return true;
+  get destroyed(): boolean {
+    return this.#state === "destroyed";
+  }
+
+  /** Throws undici's `InvalidArgumentError` for a handler that could not be told of an error. */
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    if (typeof handler?.onResponseError !== "function" && typeof handler?.onError !== "function")
+      throw new errors.InvalidArgumentError("handler must have a method onResponseError or onError");
+    return this.#dispatch(options, handler);
+  }
+
+  #begin(options: Dispatcher.DispatchOptions, handler: CallHandler): boolean {
+    this.#budget.earn();
+    const call = new Call(options, handler, { onOver: () => this.#onOver(call) });
+    this.#calls.add(call);
+    try {
+      if (this.#state === "destroyed") throw new errors.ClientDestroyedError();
+      if (this.#state === "closed") throw new errors.ClientClosedError();
+      call.begin(this.#options.key(options), withoutOrigin(options));
+      this.#watchNodes();
+      if (!call.isOver) this.#search(call);
+    } catch (error) {
+      // Not thrown on: interceptors dispatch from timers, where nobody would catch it.
+      this.#refuse(call, error as Error);
     }
-    const { options } = call;
-    const toNode = {
-      ...options,
-      origin: originOf(node),
-      path: `${node.address.basePath}${options.path}`,
-      headers: withHost(options),
-    };
-    return this.#pools[node.index].dispatch(toNode, this.#follow(call, node));
+    return true;
+  }
+
+  #onOver(call: Call): void {
+    this.#calls.delete(call);
+    if (this.#calls.size === 0) this.#onIdle();
+  }
+
+  /** Never within the call to `dispatch`: whoever dispatched is not ready to hear of it yet. */
+  #refuse(call: Call, error: Error): void {
+    setImmediate(() => call.fail(error));
+  }
+
+  #search(call: Call): void {
+    this.#startClock(call);
+    this.#pick(call);
+  }
+
+  /** From now on dials share the deadline. */
+  #startClock(call: Call): void {
+    call.dialDeadlineMs = this.#options.clock.now() + this.#options.dialDeadlineMs;
+  }
+
+  #pick(call: Call): void {
+    const isLate = this.#options.clock.now() >= call.dialDeadlineMs;
+    const node = isLate ? undefined : (this.#cluster.acquire(call) ?? this.#acquireDead(call));
+    if (node === undefined) this.#refuse(call, this.#errorOf(call));
+    else this.#dispatchTo(call, node);
   }
 
   /** Nobody is alive: a fresh dial is a ping. Each node once per request. */
   #acquireDead(call: Call): Node | undefined {
-    const node = call.refusal === "offline" ? this.#cluster.nextDead(call) : undefined;
-    if (node !== undefined) node.inFlight++;
-    return node;
+    return call.refusal === "offline" ? this.#cluster.acquireDead(call) : undefined;
   }
 
-  /** Follows one attempt, and decides what comes after it when it fails. */
-  #follow(call: Call, node: Node): Dispatcher.DispatchHandler {
-    const { handler } = call;
-    let isReached = false;
-    let isAnswered = false;
-    let isOver = false;
-    const end = () => {
-      if (isOver) return;
-      isOver = true;
-      this.#cluster.release(node, 0);
-    };
-    return {
-      onRequestStart: (controller, context) => {
-        isReached = true;
-        call.attempts++;
-        this.#deadHosts.revive(node);
-        handler.onRequestStart(controller, context);
-      },
-      onRequestUpgrade: (controller, status, headers, socket) => {
-        isAnswered = true;
-        // The tunnel is the node's work until its socket closes.
-        socket.once("close", end);
-        handler.onRequestUpgrade(controller, status, headers, socket);
-      },
-      onResponseStart: (controller, status, headers, message) => {
-        // Interim responses do not count: the request may still be repeated behind them.
-        if (status >= 200) isAnswered = true;
-        handler.onResponseStart(controller, status, headers, message ?? "");
-      },
-      onResponseData: (controller, chunk) => handler.onResponseData(controller, chunk),
-      onResponseEnd: (controller, trailers) => {
-        end();
-        handler.onResponseEnd(controller, trailers);
-      },
-      onResponseError: (controller, error) => {
-        end();
-        // A caller that gives up says nothing about the node.
-        if (controller?.aborted === true || isAnswered || !this.#goesOn(call, node, isReached, error))
-          handler.onResponseError(controller, error);
-      },
-    };
+  #dispatchTo(call: Call, node: Node): void {
+    const client = this.#clients[node.index];
+    client.dispatch(call.options, new Attempt(this.#context, call, client));
   }
 
-  /** True when another attempt was begun. */
-  #goesOn(call: Call, node: Node, isReached: boolean, error: Error): boolean {
-    const code = codeOf(error);
-    if (!isReached) {
-      // Refused by undici itself, before any dial: a header it does not send, or a pool that is closed.
-      if (code.startsWith("UND_ERR") && code !== "UND_ERR_CONNECT_TIMEOUT" && code !== "UND_ERR_SOCKET") return false;
-      if (!isDialFault(code)) return false;
-      this.#deadHosts.mark(node, code);
+  #errorOf(call: Call): Error {
+    switch (call.refusal) {
+      case "full":
+        return new FnlbError("ERR_AT_CAPACITY", "every node is at its limit");
+      case "empty":
+        return new FnlbError("ERR_NO_NODE", "the cluster has no nodes");
+      case "drained":
+        return new FnlbError("ERR_NO_ACTIVE_NODE", "no node is active");
+      case "unhealthy":
+        return new FnlbError("ERR_NO_HEALTHY_NODE", "checks or breakers keep every node out");
+      default:
+        // Nobody is left to repeat it: what the node that it reached did is the news, not that the others are gone.
+        return call.repeatedFor ?? this.#offline();
     }
-    const decision = decideRepeat(
-      {
-        reached: isReached,
-        responseBytesSeen: 0,
-        idempotent: isIdempotent(call.options.method),
-        bodyHeld: !isReached || call.isRepeatable,
-        attempts: call.attempts,
-      },
-      this.#options.attemptsMax,
-      this.#budget,
+  }
+
+  #offline(): ErrNoFallbackNodeFound {
+    const error = new ErrNoFallbackNodeFound();
+    // A request that has tried every node says nothing about the cluster while one of them is alive.
+    if (!this.#isOffline && this.#nodes.every(({ alive }) => !alive)) {
+      this.#isOffline = true;
+      this.#options.log.error({ event: "no_fallback_node_found", code: error.code }, error.message);
+    }
+    return error;
+  }
+
+  #open(node: Node): NodeClient {
+    const client = new NodeClient(this.#options.clock, node, this.#options);
+    client.pool.on("connect", (origin, targets) => this.emit("connect", origin, [this, ...targets]));
+    client.pool.on("disconnect", (origin, targets, error) =>
+      this.emit("disconnect", origin, [this, ...targets], error),
     );
-    if (decision.kind === "fail") return false;
-    call.tried.add(node.index);
-    if (decision.kind === "repeat") {
-      call.lastError = error;
-      this.#budget.spend();
-    }
-    this.#attempt(call);
-    return true;
+    client.pool.on("connectionError", (origin, targets, error) =>
+      this.emit("connectionError", origin, [this, ...targets], error),
+    );
+    return client;
   }
 
-  async #watch(node: Node): Promise<void> {
+  #onDead(node: Node, code: string): void {
+    this.#outlier?.noteHealth();
+    this.#options.log.warn({ event: "node_dead", node: node.id, code });
+    this.#keep(this.#ping(node));
+  }
+
+  #onAlive(node: Node): void {
+    this.#isOffline = false;
+    this.#outlier?.noteHealth();
+    this.#options.log.info({ event: "node_alive", node: node.id });
+    this.#pings.get(node)?.abort();
+    this.#pings.delete(node);
+    this.#cluster.noteReturn(node);
+  }
+
+  #onSuspicion(client: NodeClient, reason: string): void {
+    const { node } = client;
+    if (node.suspect || !node.alive) return;
+    node.suspect = true;
+    this.#outlier?.noteHealth();
+    this.#options.log.warn({ event: "node_suspect", node: node.id, reason });
+    client.releaseWaiting();
+  }
+
+  #onByte(client: NodeClient): void {
+    const { node } = client;
+    client.noteByte();
+    if (!node.suspect) return;
+    node.suspect = false;
+    this.#outlier?.noteHealth();
+    this.#options.log.info({ event: "node_trusted", node: node.id });
+    this.#cluster.noteReturn(node);
+  }
+
+  /** From the first request on. */
+  #watchNodes(): void {
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    const { clock, silenceMs, pingTimeoutMs, pingIntervalMs, tls } = this.#options;
+    const clientOf = (node: Node) => this.#clients[node.index];
+    this.#keep(
+      runSilenceWatch(
+        {
+          clock,
+          ask: ask(clock, pingTimeoutMs, tls),
+          isSilent: (node) => silenceMs > 0 && clientOf(node).isSilent(silenceMs),
+          onAnswer: (node) => this.#onByte(clientOf(node)),
+          onSilence: (node) => this.#onSuspicion(clientOf(node), "silent"),
+        },
+        {
+          checkMs: Math.min(SILENCE_CHECK_MS_MAX, Math.max(SILENCE_CHECK_MS_MIN, silenceMs / 4)),
+          suspectIntervalMs: pingIntervalMs,
+        },
+        () => this.#nodes,
+        this.#stopping.signal,
+      ),
+    );
+    if (this.#outlier !== undefined) this.#keep(this.#runOutlier(this.#outlier));
+  }
+
+  async #runOutlier(outlier: OutlierDetector): Promise<void> {
+    while (await sleep(this.#options.clock, OUTLIER_LOOP_MS, this.#stopping.signal)) outlier.advance();
+  }
+
+  async #ping(node: Node): Promise<void> {
     const stop = new AbortController();
     this.#pings.set(node, stop);
     const { clock, random, pingIntervalMs: intervalMs, pingTimeoutMs: timeoutMs } = this.#options;
-    const signal = AbortSignal.any([stop.signal, this.#stopping.signal]);
     const outcome = await runPingLoop(
-      { clock, random, ping: ping(clock), onPing: () => {} },
+      { clock, random, ping: (dead, ...given) => this.#clients[dead.index].ping(...given), onPing: () => {} },
       { intervalMs, timeoutMs },
       node,
-      signal,
+      AbortSignal.any([stop.signal, this.#stopping.signal]),
     );
     if (outcome === "alive") this.#deadHosts.revive(node);
   }
 
-  /** Resolves when what runs has ended; takes no new requests meanwhile. */
-  override async close(): Promise<void> {
+  /** Keeps a loop until it has ended, so that `close` can wait for it. */
+  #keep(loop: Promise<unknown>): void {
+    this.#loops.add(loop);
+    void loop.finally(() => this.#loops.delete(loop));
+  }
+
+  /** Resolves when what runs has ended, over as many nodes as that takes; new requests fail. Twice is fine. */
+  override close(): Promise<void>;
+  override close(callback: () => void): void;
+  override close(callback?: () => void): Promise<void> | undefined {
+    if (this.#state === "open") this.#state = "closed";
+    this.#closing ??= this.#closeNow();
+    return settle(this.#closing, callback);
+  }
+
+  async #closeNow(): Promise<void> {
+    if (this.#calls.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
     this.#stopping.abort();
-    await Promise.all(this.#pools.map((pool) => pool.close()));
+    await Promise.all(this.#clients.map((client) => client.close()));
+    await Promise.all(this.#loops);
   }
 
-  /** Ends everything now. */
-  override async destroy(): Promise<void> {
+  /** Ends everything now: what runs fails with `error`, by default undici's `ClientDestroyedError`. Twice is fine. */
+  override destroy(error?: Error | null): Promise<void>;
+  override destroy(callback: () => void): void;
+  override destroy(error: Error | null, callback: () => void): void;
+  override destroy(first?: Error | null | (() => void), second?: () => void): Promise<void> | undefined {
+    const [error, callback] = typeof first === "function" ? [null, first] : [first, second];
+    this.#state = "destroyed";
+    this.#destroying ??= this.#destroyNow(error ?? new errors.ClientDestroyedError());
+    this.#closing ??= this.#destroying;
+    return settle(this.#destroying, callback);
+  }
+
+  async #destroyNow(error: Error): Promise<void> {
     this.#stopping.abort();
-    await Promise.all(this.#pools.map((pool) => pool.destroy()));
+    // First of all: what is over does not go on to the next node.
+    for (const call of [...this.#calls]) call.fail(error);
+    await Promise.all(this.#clients.map((client) => client.destroy(error)));
+    await Promise.all(this.#loops);
   }
 }
 
-/** What a `DecoratorHandler` has, whatever its types say. */
-type Handler = Required<
-  Pick<
-    Dispatcher.DispatchHandler,
-    "onRequestStart" | "onRequestUpgrade" | "onResponseStart" | "onResponseData" | "onResponseEnd" | "onResponseError"
-  >
->;
+type Completed = Required<Omit<FallbackRoundTripperOptions, "nodes" | "outlier" | "breaker" | "retryOn">>;
 
-/** One request over its attempts. */
-interface Call extends Exchange {
-  refusal: Refusal;
-  readonly options: Dispatcher.DispatchOptions;
-  readonly handler: Handler;
-  /** The body, if any, can be sent a second time. */
-  readonly isRepeatable: boolean;
-  attempts: number;
-  /** Why the node that was reached failed, when a repetition finds no other. */
-  lastError: Error | undefined;
+function complete({
+  tls = {},
+  key = keyPathOf,
+  policy = ringHash(),
+  connectTimeoutMs = 2000,
+  dialDeadlineMs = 5000,
+  responseTimeoutMs = 60_000,
+  bodyIdleTimeoutMs = 60_000,
+  silenceMs = 1000,
+  pingIntervalMs = 1000,
+  pingTimeoutMs = 1000,
+  attemptsMax = 3,
+  retryBudget = 0.2,
+  retryReserve = 100,
+  nodeConnectionsMax = 1024,
+  log = silent,
+  clock = systemClock,
+  random = Math.random,
+}: Omit<FallbackRoundTripperOptions, "nodes">): Completed {
+  const times = { connectTimeoutMs, dialDeadlineMs, responseTimeoutMs, bodyIdleTimeoutMs, silenceMs, pingIntervalMs };
+  const limits = { pingTimeoutMs, attemptsMax, retryBudget, retryReserve, nodeConnectionsMax };
+  const options = { tls, key, policy, ...times, ...limits, log, clock, random };
+  checkTls(tls);
+  for (const [option, from] of LOWEST) checkRange(option, options[option], { from });
+  return options;
 }
 
-/** A controller for a request that never began. */
-const ENDED: Dispatcher.DispatchController = {
-  aborted: false,
-  paused: false,
-  reason: null,
-  abort() {},
-  pause() {},
-  resume() {},
-};
+/** What numbers begin with. */
+const LOWEST = [
+  ["connectTimeoutMs", 1],
+  ["dialDeadlineMs", 1],
+  ["responseTimeoutMs", 0],
+  ["bodyIdleTimeoutMs", 0],
+  ["silenceMs", 0],
+  ["pingIntervalMs", 1],
+  ["pingTimeoutMs", 1],
+  ["attemptsMax", 1],
+  ["retryBudget", 0],
+  ["retryReserve", 0],
+  ["nodeConnectionsMax", 1],
+] as const satisfies readonly (readonly [keyof Completed, number])[];
 
-function errorOf(refusal: Refusal): FnlbError {
-  switch (refusal) {
-    case "full":
-      return new FnlbError("ERR_AT_CAPACITY", "every node is at its limit");
-    case "drained":
-      return new FnlbError("ERR_NO_ACTIVE_NODE", "no node is active");
-    default:
-      return new ErrNoFallbackNodeFound();
-  }
-}
-
-/** The path without its query, as it stands in the request. */
-function pathOf({ path }: Dispatcher.DispatchOptions): string {
-  const query = path.indexOf("?");
-  return query < 0 ? path : path.slice(0, query);
-}
-
-/** The host that was asked for stays, unless the caller has set another. */
-function withHost({ headers, origin }: Dispatcher.DispatchOptions): string[] {
-  const list = toList(headers);
-  for (let index = 0; index < list.length; index += 2) if (list[index].toLowerCase() === "host") return list;
-  return origin === undefined ? list : ["host", new URL(origin).host, ...list];
-}
-
-function toList(headers: Dispatcher.DispatchOptions["headers"]): string[] {
-  if (headers === undefined || headers === null) return [];
-  if (Array.isArray(headers)) return headers;
-  const entries = Symbol.iterator in headers ? headers : Object.entries(headers);
-  const list: string[] = [];
-  for (const [name, value] of entries as Iterable<[string, string | string[] | undefined]>) {
-    for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) list.push(name, one);
-  }
-  return list;
-}
-
-function codeOf(error: Error): string {
-  return "code" in error && typeof error.code === "string" ? error.code : "EIO";
+function settle(done: Promise<void>, callback: (() => void) | undefined): Promise<void> | undefined {
+  if (callback === undefined) return done;
+  void done.then(callback);
+  return undefined;
 }

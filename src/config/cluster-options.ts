@@ -3,6 +3,7 @@ import { isPrime } from "../core/policies/maglev.js";
 import { POLICIES, type PolicyName } from "../core/policies/table.js";
 import { readUpgradeTokens } from "./forwarding-values.js";
 import { HEADER_RULE_SHAPE, parseHeaderRule } from "./header-rule.js";
+import { readCheckHost, readCheckMinVersion, readCheckPath } from "./http-check.js";
 import { readKeyParts } from "./key-parts.js";
 import { isHostName } from "./listen-address.js";
 import { NODE_SHAPE, readNodes } from "./node-address.js";
@@ -15,6 +16,7 @@ import { choice, count, duration, type Given, list, share, single, size, TOKEN, 
 
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
+const BALANCE_FACTOR_MIN = 1;
 const BALANCE_FACTOR_MAX = 1000;
 const RETRY_BUDGET_MAX = 10;
 
@@ -23,7 +25,7 @@ export const CLUSTER_OPTIONS = {
   nodes: {
     field: "nodes",
     group: "Traffic",
-    ...text(readNodes),
+    ...list(readNodes),
     default: "127.0.0.1:8080",
     help: `Comma-separated nodes: ${NODE_SHAPE}; the default port is 8080.`,
   },
@@ -96,6 +98,7 @@ export const CLUSTER_OPTIONS = {
     field: "balanceFactor",
     group: "Routing",
     kind: "number",
+    minUnlessZero: BALANCE_FACTOR_MIN,
     max: BALANCE_FACTOR_MAX,
     read: readBalanceFactor,
     default: "1.5",
@@ -292,7 +295,7 @@ export const CLUSTER_OPTIONS = {
   "check-path": {
     field: "checkPath",
     group: "Health",
-    ...text(),
+    ...text(readCheckPath),
     default: "",
     help: "Ask each node for this path, and send it nothing before its first passed check and while its checks fail; off by default.",
   },
@@ -320,7 +323,7 @@ export const CLUSTER_OPTIONS = {
   "check-host": {
     field: "checkHost",
     group: "Health",
-    ...text(),
+    ...text(readCheckHost),
     default: "",
     help: "Host field of a check; by default the node's own.",
   },
@@ -341,7 +344,7 @@ export const CLUSTER_OPTIONS = {
   "check-min-version": {
     field: "checkMinVersion",
     group: "Health",
-    ...text(),
+    ...text(readCheckMinVersion),
     default: "",
     help: 'Lowest version that passes a check whose answer is JSON with a "version", as of fnproject.',
   },
@@ -571,8 +574,8 @@ function readTableSize(given: Given): number {
 function readBalanceFactor(given: Given): number {
   const text = single(given);
   const value = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  const isGood = value === 0 || (value >= 1 && value <= BALANCE_FACTOR_MAX);
-  if (!isGood) throw badOption(given.source, `0 or a number from 1 to ${BALANCE_FACTOR_MAX}`, text);
+  const isGood = value === 0 || (value >= BALANCE_FACTOR_MIN && value <= BALANCE_FACTOR_MAX);
+  if (!isGood) throw badOption(given.source, `0 or a number from ${BALANCE_FACTOR_MIN} to ${BALANCE_FACTOR_MAX}`, text);
   return value;
 }
 

@@ -1,11 +1,12 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from "yaml";
-import { FnlbError } from "../errors.js";
-import { isClusterOption, isOption, type OptionName } from "./options.js";
-import type { Given } from "./value.js";
+import type { FnlbError } from "../errors.js";
+import type { RouteKey } from "./check-routes.js";
+import { type ConfigNode, configFault, type Place, parseConfigText } from "./config-text.js";
+import { isClusterOption, isOption, OPTIONS, type OptionName } from "./options.js";
+import type { Given, ValueSpec } from "./value.js";
 
 /** A value of a config file as text, and where it stands. */
 export interface FileValue extends Given {
-  /** `fnlb.yaml:3`. */
+  /** `fnlb.yaml:3:5`. */
   readonly place: string;
 }
 
@@ -13,7 +14,9 @@ export interface FileValue extends Given {
 export interface FileRoute extends FileValue {
   readonly entries: ReadonlyMap<RouteKey, FileValue>;
   /** Fields that must match; `undefined` where any value will do. */
-  readonly headers: readonly { readonly name: FileValue; readonly value: FileValue | undefined }[];
+  readonly headers: readonly { readonly name: string; readonly value: FileValue | undefined }[];
+  /** How errors name each key that it has. */
+  readonly sources: ReadonlyMap<RouteKey, string>;
 }
 
 /** A config file whose keys are known and whose values are still text. */
@@ -27,167 +30,171 @@ export interface ConfigFile {
   readonly routes: readonly FileRoute[];
 }
 
-/** What a route of a config file may say. */
-export const ROUTE_KEYS = [
-  "name",
-  "host",
-  "path",
-  "exact",
-  "method",
-  "header",
-  "cluster",
-  "strip-prefix",
-  "redirect-slash",
-] as const;
-export type RouteKey = (typeof ROUTE_KEYS)[number];
+/** What a route of a config file may say, and whether that may be a list. */
+const TAKES_LIST: Readonly<Record<RouteKey, boolean>> = {
+  name: false,
+  host: true,
+  path: false,
+  exact: false,
+  method: true,
+  header: false,
+  cluster: false,
+  "strip-prefix": false,
+  "redirect-slash": false,
+};
+export const ROUTE_KEYS = Object.keys(TAKES_LIST) as readonly RouteKey[];
 
-const CHARACTERS_MAX = 1024 * 1024;
+/** A cluster's name: letters and digits first, then dots, dashes and underscores as well. */
+export const CLUSTER_NAME = "^[A-Za-z\\d][\\w.-]{0,62}$";
 const CLUSTERS_MAX = 1000;
 const ROUTES_MAX = 10_000;
-const CLUSTER_NAME = /^[a-z\d](?:[\w.-]{0,62})$/i;
 
 /**
  * Reads a config file in YAML 1.2, of which JSON is a part: options by their names, `clusters` by name with the
- * options of each, and a list of `routes`. Throws `ERR_OPTION` with file, line, column, key and what was expected.
+ * options of each, and a list of `routes`; `$schema` is for editors. Throws `ERR_OPTION` with file, line, column, key
+ * and what was expected.
  */
 export function parseConfigFile(text: string, name: string): ConfigFile {
-  if (text.length > CHARACTERS_MAX)
-    throw new FnlbError("ERR_OPTION", `${name}: is longer than ${CHARACTERS_MAX} characters`);
-  return new ConfigFileReader(text, name).read();
+  return new ConfigFileReader(name).read(parseConfigText(text, name));
+}
+
+/** May the option be a list of texts in a config file? */
+export function takesList({ kind, isRepeatable }: Pick<ValueSpec<unknown>, "kind" | "isRepeatable">): boolean {
+  return kind === "list" || isRepeatable === true;
 }
 
 class ConfigFileReader {
   readonly #name: string;
-  readonly #lines = new LineCounter();
-  readonly #document: Document.Parsed;
 
-  constructor(text: string, name: string) {
+  constructor(name: string) {
     this.#name = name;
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: true });
-    const [error] = [...this.#document.errors, ...this.#document.warnings];
-    if (error !== undefined) throw this.#bad(error.pos[0], `is not YAML: ${error.message}`);
   }
 
-  read(): ConfigFile {
+  read(root: ConfigNode): ConfigFile {
     const options = new Map<OptionName, FileValue>();
-    const clusters = new Map<string, ReadonlyMap<OptionName, FileValue>>();
-    const routes: FileRoute[] = [];
-    const { contents } = this.#document;
+    let clusters: ConfigFile["clusters"] = new Map();
+    let routes: readonly FileRoute[] = [];
+    let clustersPlace = root.place;
     // An empty file says nothing, which is allowed.
-    if (contents === null || (isScalar(contents) && contents.value === null)) {
-      return { name: this.#name, options, clusters, routes };
+    const entries = root.kind === "nothing" ? [] : this.#entries(root, "the file");
+    for (const [key, { keyPlace, value }] of entries) {
+      if (key === "clusters") {
+        clusters = this.#readClusters(value);
+        clustersPlace = keyPlace;
+      } else if (key === "routes") routes = this.#readRoutes(value);
+      else if (key === "$schema") this.#value(value, `"${key}"`, false);
+      else if (isOption(key)) options.set(key, this.#option(key, value, ""));
+      else throw this.#bad(keyPlace, `has no option ${JSON.stringify(key)}${nearest(key)}`);
     }
-    for (const { key, at, value } of this.#entries(contents, "the file")) {
-      if (key === "clusters") this.#readClusters(value, clusters);
-      else if (key === "routes") this.#readRoutes(value, routes);
-      else if (isOption(key)) options.set(key, this.#value(value, `option "${key}"`));
-      else throw this.#bad(at, `has no option "${key}"${nearest(key)}`);
+    if (clusters.size > 1 && routes.length === 0) {
+      throw this.#bad(clustersPlace, '"routes" must be given where there are several clusters');
     }
     return { name: this.#name, options, clusters, routes };
   }
 
-  #readClusters(node: Node, clusters: Map<string, ReadonlyMap<OptionName, FileValue>>): void {
-    for (const { key, at, value } of this.#entries(node, '"clusters"')) {
-      if (!CLUSTER_NAME.test(key)) {
-        throw this.#bad(at, `name of a cluster must be letters, digits, dots, dashes and underscores, got "${key}"`);
+  #readClusters(node: ConfigNode): ConfigFile["clusters"] {
+    const clusters = new Map<string, ReadonlyMap<OptionName, FileValue>>();
+    const nameShape = new RegExp(CLUSTER_NAME);
+    const entries = this.#entries(node, '"clusters"');
+    for (const [name, { keyPlace, value }] of entries) {
+      if (!nameShape.test(name)) {
+        const shape = "1 to 63 letters, digits, dots, dashes and underscores, a letter or digit first";
+        throw this.#bad(keyPlace, `the name of a cluster must be ${shape}, got ${JSON.stringify(name)}`);
       }
-      if (clusters.size === CLUSTERS_MAX) throw this.#bad(at, `"clusters" must be at most ${CLUSTERS_MAX}`);
-      const options = new Map<OptionName, FileValue>();
-      for (const entry of this.#entries(value, `cluster "${key}"`)) {
-        if (!isClusterOption(entry.key)) {
-          const why = isOption(entry.key) ? `: "${entry.key}" is an option of the whole process` : nearest(entry.key);
-          throw this.#bad(entry.at, `cluster "${key}" has no option "${entry.key}"${why}`);
-        }
-        options.set(entry.key, this.#value(entry.value, `option "${entry.key}" of cluster "${key}"`));
+      if (clusters.size === CLUSTERS_MAX) throw this.#bad(keyPlace, `"clusters" must be at most ${CLUSTERS_MAX}`);
+      const options = this.#readCluster(value, name);
+      // The default is meant for whoever names nothing at all: here a key was forgotten.
+      if (entries.size > 1 && !options.has("nodes")) {
+        throw this.#bad(keyPlace, `cluster "${name}" must have "nodes" where there are several clusters`);
       }
-      clusters.set(key, options);
+      clusters.set(name, options);
     }
+    return clusters;
   }
 
-  #readRoutes(node: Node, routes: FileRoute[]): void {
-    if (!isSeq(node)) throw this.#bad(positionOf(node), '"routes" must be a list');
-    for (const item of node.items) {
-      const route = this.#resolve(item as Node);
-      const at = positionOf(route);
-      const what = `route ${routes.length + 1}`;
-      if (routes.length === ROUTES_MAX) throw this.#bad(at, `"routes" must be at most ${ROUTES_MAX}`);
-      const entries = new Map<RouteKey, FileValue>();
-      let headers: FileRoute["headers"] = [];
-      for (const { key, at: keyAt, value } of this.#entries(route, what)) {
-        const known = ROUTE_KEYS.find((candidate) => candidate === key);
-        if (known === undefined) throw this.#bad(keyAt, `${what} has no "${key}": it has ${ROUTE_KEYS.join(", ")}`);
-        if (known === "header") headers = this.#readHeaders(value, what);
-        else entries.set(known, this.#value(value, `"${key}" of ${what}`));
+  #readCluster(node: ConfigNode, cluster: string): ReadonlyMap<OptionName, FileValue> {
+    const options = new Map<OptionName, FileValue>();
+    for (const [key, { keyPlace, value }] of this.#entries(node, `cluster "${cluster}"`)) {
+      if (!isClusterOption(key)) {
+        const why = isOption(key) ? `: "${key}" is an option of the whole process` : nearest(key);
+        throw this.#bad(keyPlace, `cluster "${cluster}" has no option ${JSON.stringify(key)}${why}`);
       }
-      routes.push({ texts: [""], source: `${this.#at(at)}: ${what}`, place: this.#place(at), entries, headers });
+      options.set(key, this.#option(key, value, ` of cluster "${cluster}"`));
     }
+    return options;
   }
 
-  #readHeaders(node: Node, what: string): FileRoute["headers"] {
-    return this.#entries(node, `"header" of ${what}`).map(({ key, at, value }) => {
-      const name = { texts: [key], source: `${this.#at(at)}: "header" of ${what}`, place: this.#place(at) };
-      const isAny = isScalar(value) && value.value === null;
-      return { name, value: isAny ? undefined : this.#value(value, `"header" of ${what}`) };
+  #readRoutes(node: ConfigNode): readonly FileRoute[] {
+    if (node.kind !== "list") throw this.#bad(node.place, `"routes" must be a list, got ${KINDS[node.kind]}`);
+    const tooMany = node.items[ROUTES_MAX];
+    if (tooMany !== undefined) throw this.#bad(tooMany.place, `"routes" must be at most ${ROUTES_MAX}`);
+    return node.items.map((item, index) => this.#readRoute(item, `route ${index + 1}`));
+  }
+
+  #readRoute(node: ConfigNode, what: string): FileRoute {
+    const entries = new Map<RouteKey, FileValue>();
+    const sources = new Map<RouteKey, string>();
+    let headers: FileRoute["headers"] = [];
+    for (const [name, { keyPlace, value }] of this.#entries(node, what)) {
+      const key = ROUTE_KEYS.find((known) => known === name);
+      if (key === undefined)
+        throw this.#bad(keyPlace, `${what} has no ${JSON.stringify(name)}: it has ${ROUTE_KEYS.join(", ")}`);
+      sources.set(key, `${this.#at(value.place)}: "${key}" of ${what}`);
+      if (key === "header") headers = this.#readHeaders(value, what);
+      else entries.set(key, this.#value(value, `"${key}" of ${what}`, TAKES_LIST[key]));
+    }
+    return { texts: [""], ...this.#placing(node.place, what), entries, headers, sources };
+  }
+
+  #readHeaders(node: ConfigNode, what: string): FileRoute["headers"] {
+    return [...this.#entries(node, `"header" of ${what}`)].map(([name, { value }]) => ({
+      name,
+      value: value.kind === "nothing" ? undefined : this.#value(value, `"header" of ${what}`, false),
+    }));
+  }
+
+  #entries(node: ConfigNode, what: string) {
+    if (node.kind === "map") return node.entries;
+    throw this.#bad(node.place, `${what} must be a map of keys to values, got ${KINDS[node.kind]}`);
+  }
+
+  #option(name: OptionName, node: ConfigNode, whose: string): FileValue {
+    return this.#value(node, `option "${name}"${whose}`, takesList(OPTIONS[name]));
+  }
+
+  /** A text, or a list of texts; an empty list is an empty text. */
+  #value(node: ConfigNode, what: string, takesItems: boolean): FileValue {
+    const isItems = node.kind === "list" && takesItems;
+    const texts = (isItems ? node.items : [node]).map((item) => {
+      if (item.kind === "text") return item.text;
+      const shape = takesItems
+        ? "a text, a number, true or false, or a list of them"
+        : "a text, a number, true or false";
+      throw this.#bad(item.place, `${what} must be ${shape}, got ${KINDS[item.kind]}`);
     });
+    return { texts: texts.length === 0 ? [""] : texts, ...this.#placing(node.place, what) };
   }
 
-  /** The entries of a mapping whose keys are plain text. */
-  #entries(given: Node, what: string): { key: string; at: number; value: Node }[] {
-    const node = this.#resolve(given);
-    if (!isMap(node)) throw this.#bad(positionOf(node), `${what} must be a mapping of keys to values`);
-    return node.items.map(({ key, value }: Pair) => {
-      if (!isScalar(key) || typeof key.value !== "string") {
-        throw this.#bad(positionOf(key as Node), `${what} must have keys that are text`);
-      }
-      const at = positionOf(key);
-      // `key:` with nothing behind it is null, and what lacks a value altogether too.
-      if (value === null) throw this.#bad(at, `"${key.value}" must have a value`);
-      return { key: key.value, at, value: this.#resolve(value as Node) };
-    });
+  #placing(place: Place, what: string): { readonly source: string; readonly place: string } {
+    const at = this.#at(place);
+    return { source: `${at}: ${what}`, place: at };
   }
 
-  #resolve(node: Node): Node {
-    if (!isAlias(node)) return node;
-    const target = node.resolve(this.#document);
-    if (target === undefined) throw this.#bad(positionOf(node), `has no anchor "${node.source}"`);
-    return target;
+  #bad(place: Place, reason: string): FnlbError {
+    return configFault(this.#name, place, reason);
   }
 
-  /** A scalar, or a list of scalars: nothing nests deeper, so no alias can make much of little. */
-  #value(given: Node, what: string): FileValue {
-    const node = this.#resolve(given);
-    const at = positionOf(node);
-    const texts = isSeq(node) ? node.items.map((item) => this.#text(item as Node, what)) : [this.#text(node, what)];
-    if (texts.length === 0) throw this.#bad(at, `${what} must have an item or more`);
-    return { texts, source: `${this.#at(at)}: ${what}`, place: this.#place(at) };
-  }
-
-  #text(given: Node, what: string): string {
-    const node = this.#resolve(given);
-    if (!isScalar(node) || node.value === null || typeof node.value === "object") {
-      throw this.#bad(positionOf(node), `${what} must be text, a number, true or false, or a list of them`);
-    }
-    // A number is read as it was written: 1e3 and 0x10 are no way to write one here.
-    return typeof node.value === "string" ? node.value : (node.source ?? String(node.value));
-  }
-
-  #bad(at: number, message: string): FnlbError {
-    return new FnlbError("ERR_OPTION", `${this.#at(at)}: ${message}`);
-  }
-
-  #at(offset: number): string {
-    const { line, col } = this.#lines.linePos(offset);
-    return `${this.#name}:${line}:${col}`;
-  }
-
-  #place(offset: number): string {
-    return `${this.#name}:${this.#lines.linePos(offset).line}`;
+  #at({ line, column }: Place): string {
+    return `${this.#name}:${line}:${column}`;
   }
 }
 
-function positionOf(node: Node | null): number {
-  return node?.range?.[0] ?? 0;
-}
+const KINDS: Readonly<Record<ConfigNode["kind"], string>> = {
+  map: "a map",
+  list: "a list",
+  text: "a text",
+  nothing: "nothing",
+};
 
 /** Camel case, underscores or a wrong unit are how keys are mistyped most. */
 function nearest(key: string): string {

@@ -19,7 +19,10 @@ export interface ListenerConfig {
 }
 
 /** Settings of the whole process. Times in milliseconds, sizes in bytes; what 0 means is in docs/options.md. */
-export type ProcessSettings = Omit<Values<typeof PROCESS_OPTIONS>, "listen" | "proxyListen" | "tlsListen">;
+export type ProcessSettings = Omit<
+  Values<typeof PROCESS_OPTIONS>,
+  "listen" | "proxyListen" | "tlsListen" | "proxyTlsListen"
+>;
 
 /** Settings of one cluster, its nodes among them. */
 export type ClusterSettings = Values<typeof CLUSTER_OPTIONS>;

@@ -1,17 +1,24 @@
+import type { RouteKey } from "./check-routes.js";
 import { CLUSTER_OPTIONS } from "./cluster-options.js";
-import { ROUTE_KEYS, type RouteKey } from "./config-file.js";
+import { CLUSTER_NAME, ROUTE_KEYS, takesList } from "./config-file.js";
 import type { OptionRow, OptionSpec } from "./option-row.js";
 import { PROCESS_OPTIONS } from "./process-options.js";
+import { DURATION_MS_MAX } from "./units.js";
 
 /** A JSON Schema, as data. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-const DURATION = "^\\d+(\\.\\d+)?\\s*(ms|s|m|h|d)?$";
-const SIZE = "^\\d+(\\.\\d+)?\\s*([bB]|[kKmMgG]([iI]?[bB])?)?$";
+/** Whole milliseconds: fractions of a unit up to a thousandth. */
+const DURATION = "^(\\d+\\s*(ms)?|\\d+(\\.\\d{1,3})?\\s*[smhd])$";
+/** Whole bytes: thousandths of decimal units, quarters of binary ones. */
+const SIZE = "^(\\d+\\s*[bB]?|\\d+(\\.\\d{1,3})?\\s*[kKmMgG][bB]|\\d+(\\.(25|5|75))?\\s*[kKmMgG]([iI][bB])?)$";
+const DIGITS = "^\\d+$";
+const DECIMAL = "^\\d+(\\.\\d+)?$";
 
 /**
- * The config file as a JSON Schema (draft 2020-12), made from the tables of options, for editors. The program itself
- * knows more: what options say together, and what text such as the list of nodes must look like.
+ * The config file as a JSON Schema (draft 2020-12), made from the tables of options, for editors. What it accepts the
+ * program accepts, but for what it cannot know: the range of a quantity with a unit, what options say together, and
+ * what a text such as a list of nodes must look like.
  */
 export function configSchema(): JsonSchema {
   const clusterOptions = optionSchemas(CLUSTER_OPTIONS);
@@ -21,12 +28,13 @@ export function configSchema(): JsonSchema {
     type: "object",
     additionalProperties: false,
     properties: {
+      $schema: { description: "This schema, for editors.", type: "string" },
       ...optionSchemas(PROCESS_OPTIONS),
       ...clusterOptions,
       clusters: {
         description: "Clusters by name, with the options that are theirs alone.",
         type: "object",
-        propertyNames: { pattern: "^[A-Za-z\\d][\\w.-]{0,62}$" },
+        propertyNames: { pattern: CLUSTER_NAME },
         additionalProperties: { type: "object", additionalProperties: false, properties: clusterOptions },
       },
       routes: {
@@ -42,65 +50,65 @@ function optionSchemas(table: Readonly<Record<string, OptionRow>>): JsonSchema {
   return Object.fromEntries(
     Object.entries(table).map(([name, row]) => [
       name,
-      { description: row.help, ...(row.default === "" ? {} : { default: row.default }), ...schemaOf(row) },
+      { description: row.help, ...(row.default === "" ? {} : { default: defaultOf(row) }), ...schemaOf(row) },
     ]),
   );
 }
 
-const SCALARS = { type: ["string", "number", "boolean"] };
+function defaultOf({ kind, default: text }: OptionRow): unknown {
+  if (kind === "switch") return text === "true";
+  return kind === "count" || kind === "number" ? Number(text) : text;
+}
 
-function schemaOf({ kind, min, max, choices }: OptionSpec): JsonSchema {
-  const range = { ...(min === undefined ? {} : { minimum: min }), ...(max === undefined ? {} : { maximum: max }) };
+const SCALARS = { type: ["string", "number", "boolean"] };
+const SWITCH = { enum: [true, false, "true", "false", "yes", "no", "on", "off"] };
+
+function schemaOf(spec: OptionSpec): JsonSchema {
+  const { kind, choices } = spec;
   switch (kind) {
     case "duration":
-      return {
-        anyOf: [
-          { type: "string", pattern: DURATION },
-          { type: "number", minimum: 0, ...range },
-        ],
-      };
+      return quantity({ type: "integer", maximum: DURATION_MS_MAX }, spec, DURATION);
     case "size":
-      return {
-        anyOf: [
-          { type: "string", pattern: SIZE },
-          { type: "number", minimum: 0, ...range },
-        ],
-      };
+      return quantity({ type: "integer", maximum: Number.MAX_SAFE_INTEGER }, spec, SIZE);
     case "count":
-      return { type: "integer", minimum: 0, ...range };
+      return quantity({ type: "integer", maximum: Number.MAX_SAFE_INTEGER }, spec, DIGITS);
     case "number":
-      return { type: "number", minimum: 0, ...range };
+      return quantity({ type: "number" }, spec, DECIMAL);
     case "switch":
-      return { type: "boolean" };
+      return SWITCH;
     case "choice":
       return { enum: choices };
     case "text":
     case "list":
-      return { anyOf: [SCALARS, { type: "array", minItems: 1, items: SCALARS }] };
+      return takesList(spec) ? { anyOf: [SCALARS, { type: "array", items: SCALARS }] } : SCALARS;
     default:
       return kind satisfies never;
   }
 }
 
+/** A number within its range, or the same as text. */
+function quantity(number: JsonSchema, { min, max, minUnlessZero }: OptionSpec, pattern: string): JsonSchema {
+  const ranged = { ...number, minimum: minUnlessZero ?? min ?? 0, ...(max === undefined ? {} : { maximum: max }) };
+  const zero = minUnlessZero === undefined ? [] : [{ const: 0 }];
+  return { anyOf: [...zero, ranged, { type: "string", pattern }] };
+}
+
 const WORDS = { anyOf: [{ type: "string" }, { type: "array", minItems: 1, items: { type: "string" } }] };
 
 const ROUTE_SCHEMAS: Readonly<Record<RouteKey, JsonSchema>> = {
-  name: { description: "Name in errors and in the access log; its place by default.", type: "string" },
+  name: { description: "Name in errors and in the access log; route-N by default.", type: "string" },
   host: { description: "Host or hosts, such as api.example.com or *.example.com; any by default.", ...WORDS },
   path: { description: "Prefix of the path, by whole segments; any by default.", type: "string", pattern: "^/" },
-  exact: { description: "The path must be equal.", type: "boolean" },
-  method: { description: "Method or methods; any by default.", ...WORDS },
+  exact: { description: "The path must be equal.", ...SWITCH },
+  method: { description: "Method or methods, in the case that clients send; any by default.", ...WORDS },
   header: {
     description: "Fields that must be there, each with its value, or null for any.",
     type: "object",
     additionalProperties: { type: ["string", "number", "boolean", "null"] },
   },
   cluster: { description: "Where the requests go.", type: "string" },
-  "strip-prefix": { description: "Nodes see the path without the prefix.", type: "boolean" },
-  "redirect-slash": {
-    description: "The path without its last slash is redirected to the path with it.",
-    type: "boolean",
-  },
+  "strip-prefix": { description: "Nodes see the path without the prefix.", ...SWITCH },
+  "redirect-slash": { description: "GET and HEAD of the path itself are redirected to it and a slash.", ...SWITCH },
 };
 
 function routeSchemas(): JsonSchema {

@@ -1,5 +1,5 @@
 import { badOption } from "./units.js";
-import { type Given, parseCount, single, TOKEN } from "./value.js";
+import { type Given, parseCount, TOKEN } from "./value.js";
 
 /** One source of the key; several are joined in order. */
 export type KeyPart =
@@ -18,7 +18,8 @@ const KEY_SHAPE =
 const DEPTH_MAX = 1000;
 
 export function readKeyParts(given: Given): readonly KeyPart[] {
-  return single(given)
+  return given.texts
+    .join(",")
     .split(",")
     .map((item) => {
       const part = readKeyPart(item.trim());

@@ -34,13 +34,21 @@ export const PROCESS_OPTIONS = {
     isRepeatable: true,
     help: "Like --listen, for clients that speak TLS (1.2 or later).",
   },
+  "proxy-tls-listen": {
+    field: "proxyTlsListen",
+    group: "TLS",
+    ...text(readListenAddresses),
+    default: "",
+    isRepeatable: true,
+    help: "Like --tls-listen, for proxies of --trust-proxy that pass TLS on and begin each connection with a PROXY protocol header, as --proxy-listen.",
+  },
   "tls-cert": {
     field: "tlsCertFiles",
     group: "TLS",
     ...list(listItems),
     default: "",
     isRepeatable: true,
-    help: "PEM files of certificates for --tls-listen, each with its chain; clients choose by name (SNI), and the first is for the others. Read again when they change.",
+    help: "PEM files of certificates for --tls-listen and --proxy-tls-listen, each with its chain; clients choose by name (SNI), and the first is for the others. Read again when they change.",
   },
   "tls-key": {
     field: "tlsKeyFiles",
@@ -77,7 +85,7 @@ export const PROCESS_OPTIONS = {
     group: "Timeouts",
     ...duration({ min: 1, max: DAY_MS }),
     default: "10s",
-    help: "Time for the TLS handshake of a client.",
+    help: "Time for the TLS handshake of a client, from its connection on.",
   },
   "head-timeout": {
     field: "headTimeoutMs",
@@ -107,7 +115,7 @@ export const PROCESS_OPTIONS = {
     group: "Limits",
     ...count({ min: 1, max: 1_000_000 }),
     default: "1024",
-    help: "TLS handshakes at once for each listener; connections above it are closed.",
+    help: "TLS handshakes at once for each listener; connections above it are closed. Each takes a place of --connections, too.",
   },
   connections: {
     field: "connectionsMax",

@@ -1,15 +1,26 @@
-import type { FileRoute, FileValue, RouteKey } from "./config-file.js";
+import { FnlbError } from "../errors.js";
+import { checkRoutes, type RouteKey } from "./check-routes.js";
+import type { FileRoute } from "./config-file.js";
 import type { RouteConfig } from "./routes.js";
 import { badOption } from "./units.js";
-import { single, TOKEN, toggle } from "./value.js";
+import { single, toggle } from "./value.js";
 
-/** The routes of a config file; `clusters` are the names that they may lead to. */
+/** The routes of a config file; `clusters` are the names that they may lead to. Throws `ERR_OPTION` for the first fault. */
 export function readRoutes(routes: readonly FileRoute[], clusters: readonly string[]): readonly RouteConfig[] {
-  return routes.map((route, index) => readRoute(route, index, clusters));
+  const configs = routes.map(readRoute);
+  const [first, ...others] = checkRoutes(configs, new Set(clusters));
+  if (first === undefined) return configs;
+  const { sources, source } = routes[first.route];
+  const keys = [...sources.keys()];
+  // Faults come route by route; within one, in the order in which the file has the keys.
+  const { key, reason } = others
+    .filter(({ route }) => route === first.route)
+    .reduce((found, fault) => (keys.indexOf(fault.key) < keys.indexOf(found.key) ? fault : found), first);
+  // A key that is missing is at fault where its route stands.
+  throw new FnlbError("ERR_OPTION", `${sources.get(key) ?? `${source}: "${key}"`} ${reason}`);
 }
 
-function readRoute(route: FileRoute, index: number, clusters: readonly string[]): RouteConfig {
-  const { entries } = route;
+function readRoute({ entries, headers, source }: FileRoute, index: number): RouteConfig {
   const textOf = (key: RouteKey, otherwise: string) => {
     const value = entries.get(key);
     return value === undefined ? otherwise : single(value);
@@ -19,29 +30,16 @@ function readRoute(route: FileRoute, index: number, clusters: readonly string[])
     const value = entries.get(key);
     return value !== undefined && toggle().read(value);
   };
-  const cluster = entries.get("cluster");
-  if (cluster === undefined) throw badOption(route.source, 'given with a "cluster"', "none");
-  if (!clusters.includes(single(cluster))) {
-    throw badOption(cluster.source, `one of ${clusters.join(", ")}`, single(cluster));
-  }
+  if (!entries.has("cluster")) throw badOption(source, 'given with a "cluster"', "none");
   return {
-    name: textOf("name", `${index + 1}`),
+    name: textOf("name", `route-${index + 1}`),
     hosts: itemsOf("host"),
     path: textOf("path", "/"),
     isExact: isOn("exact"),
     methods: itemsOf("method"),
-    headers: route.headers.map(({ name, value }) => ({
-      name: headerName(name),
-      value: value === undefined ? undefined : single(value),
-    })),
-    cluster: single(cluster),
+    headers: headers.map(({ name, value }) => ({ name, value: value?.texts[0] })),
+    cluster: textOf("cluster", ""),
     stripsPrefix: isOn("strip-prefix"),
     redirectsSlash: isOn("redirect-slash"),
   };
-}
-
-function headerName(given: FileValue): string {
-  const name = single(given);
-  if (!TOKEN.test(name)) throw badOption(given.source, "names of fields", name);
-  return name.toLowerCase();
 }

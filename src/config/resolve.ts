@@ -1,4 +1,6 @@
 import type { PolicyName } from "../core/policies/table.js";
+import { checkCluster } from "./check-cluster.js";
+import { refuseIdleTls } from "./check-tls.js";
 import { CLUSTER_OPTIONS } from "./cluster-options.js";
 import type { ClusterConfig, ClusterSettings, Config, ListenerConfig, ProcessSettings, RouteConfig } from "./config.js";
 import type { ConfigFile } from "./config-file.js";
@@ -26,10 +28,12 @@ export interface ConfigSources {
 
 /** Text of an option, and how far up it comes from. */
 export interface Origin extends Given {
-  /** `--nodes`, `FNLB_NODES`, `fnlb.yaml:3`, `default`. */
+  /** `--nodes`, `FNLB_NODES`, `fnlb.yaml:3:5`, `default`. */
   readonly place: string;
   /** It stands for this cluster and no other. */
   readonly isOwn: boolean;
+  /** Nobody has said anything. */
+  readonly isDefault: boolean;
 }
 
 /** The name of the only cluster where no file names any. */
@@ -47,23 +51,33 @@ export function resolveConfig(sources: ConfigSources = {}): Config {
   }
   const names = clusterNames(file);
   const givenNodes = originOf("nodes", sources);
-  if (names.length > 1 && givenNodes.place !== "default") {
+  if (names.length > 1 && !givenNodes.isDefault) {
     throw badOption(givenNodes.source, "left out where a config file has several clusters", single(givenNodes));
   }
   const origins = (cluster: string) => (name: OptionName) => originOf(name, sources, cluster);
-  const { listen, proxyListen, tlsListen, ...settings } = readTable(PROCESS_OPTIONS, (name) => originOf(name, sources));
+  const { listen, proxyListen, tlsListen, proxyTlsListen, ...settings } = readTable(PROCESS_OPTIONS, (name) =>
+    originOf(name, sources),
+  );
   const clusters = names.map((name): ClusterConfig => ({ name, ...readCluster(origins(name), names.length) }));
   refuseUnread(clusters, sources);
+  const tls = readTls(settings as ProcessSettings, sources);
+  const listeners = readListeners([
+    { given: originOf("listen", sources), addresses: listen as readonly ListenAddress[] },
+    { given: originOf("proxy-listen", sources), addresses: proxyListen as readonly ListenAddress[], isProxied: true },
+    { given: originOf("tls-listen", sources), addresses: tlsListen as readonly ListenAddress[], security: { tls } },
+    {
+      given: originOf("proxy-tls-listen", sources),
+      addresses: proxyTlsListen as readonly ListenAddress[],
+      isProxied: true,
+      security: { tls },
+    },
+  ]);
+  refuseIdleTls(listeners, clusters, (name, cluster) => originOf(name, sources, cluster));
   return deepFreeze({
     ...(settings as ProcessSettings),
-    listeners: readListeners(
-      { given: originOf("listen", sources), addresses: listen as readonly ListenAddress[] },
-      { given: originOf("proxy-listen", sources), addresses: proxyListen as readonly ListenAddress[] },
-      { given: originOf("tls-listen", sources), addresses: tlsListen as readonly ListenAddress[] },
-      readTls(settings as ProcessSettings, sources),
-    ),
+    listeners,
     clusters,
-    routes: file === undefined || file.routes.length === 0 ? catchAll(names, file) : readRoutes(file.routes, names),
+    routes: file === undefined || file.routes.length === 0 ? catchAll(names) : readRoutes(file.routes, names),
   });
 }
 
@@ -72,8 +86,8 @@ export function clusterNames(file: ConfigFile | undefined): readonly string[] {
   return file === undefined || file.clusters.size === 0 ? [DEFAULT_CLUSTER] : [...file.clusters.keys()];
 }
 
-function catchAll([cluster, ...others]: readonly string[], file: ConfigFile | undefined): readonly RouteConfig[] {
-  if (others.length > 0) throw badOption(`${file?.name}: "routes"`, "given where there are several clusters", "none");
+/** A file with several clusters has routes. */
+function catchAll([cluster]: readonly string[]): readonly RouteConfig[] {
   return [
     {
       name: cluster,
@@ -105,10 +119,12 @@ function readCluster(origin: (name: OptionName) => Origin, clusterCount: number)
   const read = readTable(CLUSTER_OPTIONS, origin) as ClusterSettings;
   const values = { ...read, nodes: secured(read) };
   checkSticky(values, {
+    cookie: origin("sticky-cookie").source,
     secret: origin("sticky-secret").source,
     header: origin("sticky-header").source,
     sameSite: origin("sticky-same-site").source,
   });
+  checkCluster(values, origin);
   for (const [name, readers] of POLICIES_OF) {
     const given = origin(name);
     if (!isIdle(values.policy, readers, given, name)) continue;
@@ -156,55 +172,62 @@ export function originOf(name: OptionName, { options = {}, env = {}, file }: Con
     // What `--no-nodes` comes to.
     if (typeof value === "boolean" && spec.kind !== "switch") throw badOption(source, "given with a value", texts[0]);
     if (texts.length > 1 && spec.isRepeatable === undefined) throw badOption(source, "given once", texts.join(" "));
-    return { texts, source, place: `--${name}`, isOwn: false };
+    return { texts, source, place: `--${name}`, isOwn: false, isDefault: false };
   }
   const variable = environmentName(name);
   const fromEnv = env[variable];
   if (fromEnv !== undefined) {
     const isListOfTexts = spec.isRepeatable === true && spec.kind === "text";
     const texts = isListOfTexts ? fromEnv.split(spec.separator ?? ",") : [fromEnv];
-    return { texts, source: `environment variable ${variable}`, place: variable, isOwn: false };
+    return { texts, source: `environment variable ${variable}`, place: variable, isOwn: false, isDefault: false };
   }
   const own = file?.clusters.get(cluster)?.get(name);
-  if (own !== undefined) return { ...own, isOwn: true };
+  if (own !== undefined) return { ...own, isOwn: true, isDefault: false };
   const shared = file?.options.get(name);
-  if (shared !== undefined) return { ...shared, isOwn: false };
-  return { texts: [spec.default], source: `default of option "${name}"`, place: "default", isOwn: false };
+  if (shared !== undefined) return { ...shared, isOwn: false, isDefault: false };
+  return {
+    texts: [spec.default],
+    source: `default of option "${name}"`,
+    place: "default",
+    isOwn: false,
+    isDefault: true,
+  };
 }
 
+/** The listeners of one option. */
 interface GivenListeners {
   readonly given: Origin;
   readonly addresses: readonly ListenAddress[];
+  readonly isProxied?: boolean;
+  /** They speak TLS; undefined in it where no certificate was given. */
+  readonly security?: { readonly tls: TlsListenerConfig | undefined };
 }
 
-function readListeners(
-  plain: GivenListeners,
-  proxied: GivenListeners,
-  secure: GivenListeners,
-  tls: TlsListenerConfig | undefined,
-): readonly ListenerConfig[] {
+function readListeners(all: readonly GivenListeners[]): readonly ListenerConfig[] {
+  const [plain, ...others] = all;
   // With one of the others alone nothing else is opened: the default port would let clients round proxy and TLS.
-  const isAlone = proxied.addresses.length + secure.addresses.length > 0 && plain.given.place === "default";
-  if (secure.addresses.length > 0 && tls === undefined) {
-    throw badOption(secure.given.source, "given with --tls-cert", secure.given.texts.join(" "));
-  }
-  const listeners = [
-    ...(isAlone ? [] : plain.addresses.map((address) => ({ address, proxyProtocol: false }))),
-    ...proxied.addresses.map((address) => ({ address, proxyProtocol: true })),
-    ...secure.addresses.map((address) => ({ address, proxyProtocol: false, ...(tls === undefined ? {} : { tls }) })),
-  ];
-  if (listeners.length === 0) throw badOption(plain.given.source, "an address or more", "");
+  const isAlone = others.some(({ addresses }) => addresses.length > 0) && plain.given.isDefault;
+  const listeners: ListenerConfig[] = [];
   const seen = new Set<string>();
-  for (const { address } of listeners) {
-    const name = listenName(address);
-    if (seen.has(name)) throw badOption(plain.given.source, "free of repeated addresses", name);
-    // Port 0 is another port each time.
-    if (!name.endsWith(":0")) seen.add(name);
+  for (const { given, addresses, isProxied = false, security } of isAlone ? others : all) {
+    if (addresses.length === 0) continue;
+    if (security !== undefined && security.tls === undefined) {
+      throw badOption(given.source, "given with --tls-cert", given.texts.join(" "));
+    }
+    for (const address of addresses) {
+      const name = listenName(address);
+      if (seen.has(name)) throw badOption(given.source, "free of repeated addresses", name);
+      // Port 0 is another port each time.
+      if (!name.endsWith(":0")) seen.add(name);
+      const { tls } = security ?? {};
+      listeners.push({ address, proxyProtocol: isProxied, ...(tls === undefined ? {} : { tls }) });
+    }
   }
+  if (listeners.length === 0) throw badOption(plain.given.source, "an address or more", "");
   return listeners;
 }
 
-/** How listeners of `--tls-listen` speak TLS; undefined without a certificate. */
+/** How listeners of `--tls-listen` and `--proxy-tls-listen` speak TLS; undefined without a certificate. */
 function readTls(settings: ProcessSettings, sources: ConfigSources): TlsListenerConfig | undefined {
   const { tlsCertFiles, tlsKeyFiles, tlsClientAuth, tlsClientCaFile, tlsMinVersion } = settings;
   const keys = originOf("tls-key", sources);

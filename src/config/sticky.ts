@@ -1,4 +1,3 @@
-import { isHostName } from "./listen-address.js";
 import { badOption } from "./units.js";
 import { type Given, listItems, single, TOKEN } from "./value.js";
 
@@ -6,6 +5,8 @@ export type StickyCodecName = "signed" | "encrypted" | "raw" | "hash";
 
 const STICKY_CODECS: readonly StickyCodecName[] = ["signed", "encrypted", "raw", "hash"];
 const SECRET_BYTES_MIN = 16;
+/** Each is tried on a forged value. */
+const SECRETS_MAX = 16;
 const AES_KEY_BYTES = [16, 24, 32];
 
 /** "", or the name of a cookie or field. */
@@ -29,6 +30,7 @@ export function readStickyCodecs(given: Given): readonly StickyCodecName[] {
 /** A secret is never repeated in an error. */
 export function readStickySecrets(given: Given): readonly string[] {
   const secrets = listItems(given);
+  if (secrets.length > SECRETS_MAX) throw badOption(given.source, `at most ${SECRETS_MAX} keys`, `${secrets.length}`);
   for (const secret of secrets) {
     const bytes = Buffer.byteLength(secret);
     if (bytes < SECRET_BYTES_MIN) {
@@ -46,7 +48,8 @@ export function readStickyPath(given: Given): string {
 
 export function readStickyDomain(given: Given): string {
   const domain = single(given);
-  if (domain !== "" && !isHostName(domain.replace(/^\./, ""))) throw badOption(given.source, "a host name", domain);
+  if (domain !== "" && !/^\.?[\da-z](?:[\d.a-z-]*[\da-z])?$/i.test(domain))
+    throw badOption(given.source, "a host name", domain);
   return domain;
 }
 
@@ -56,15 +59,18 @@ export interface StickyChoice {
   readonly stickyHeader: string;
   readonly stickyCodecs: readonly StickyCodecName[];
   readonly stickySecrets: readonly string[];
+  readonly stickyPath: string;
+  readonly stickyDomain: string;
   readonly stickySecure: boolean;
   readonly stickySameSite: "strict" | "lax" | "none";
 }
 
 /** Refuses choices that no cookie could carry. `sources` name the options as errors do. */
 export function checkSticky(
-  { stickyCookie, stickyHeader, stickyCodecs, stickySecrets, stickySecure, stickySameSite }: StickyChoice,
-  sources: { readonly secret: string; readonly header: string; readonly sameSite: string },
+  choice: StickyChoice,
+  sources: { readonly cookie: string; readonly secret: string; readonly header: string; readonly sameSite: string },
 ): void {
+  const { stickyCookie, stickyHeader, stickyCodecs, stickySecrets, stickySecure, stickySameSite } = choice;
   const isOn = stickyCookie !== "" || stickyHeader !== "";
   const isEncrypted = stickyCodecs.includes("encrypted");
   if (stickyCookie !== "" && stickyHeader !== "") {
@@ -81,7 +87,17 @@ export function checkSticky(
       throw badOption(sources.secret, "keys of 16, 24 or 32 bytes for encrypted values", `one of ${bytes}`);
     }
   }
+  checkPrefix(choice, sources.cookie);
   if (stickySameSite === "none" && !stickySecure) {
     throw badOption(sources.sameSite, "strict or lax without --sticky-secure", "none");
+  }
+}
+
+/** Browsers drop a cookie whose name promises what its attributes do not keep (RFC 6265bis §4.1.3). */
+function checkPrefix({ stickyCookie, stickyPath, stickyDomain, stickySecure }: StickyChoice, source: string): void {
+  const prefix = /^__(?:host|secure)-/i.exec(stickyCookie)?.[0].toLowerCase();
+  if (prefix !== undefined && !stickySecure) throw badOption(source, "used with --sticky-secure", stickyCookie);
+  if (prefix === "__host-" && (stickyDomain !== "" || stickyPath !== "/")) {
+    throw badOption(source, "used with --sticky-path / and without --sticky-domain", stickyCookie);
   }
 }

@@ -23,7 +23,7 @@ const BYTES: Readonly<Record<string, number>> = {
 };
 
 /** The longest time an option takes: what a 32-bit timer can wait, almost 25 days. */
-const DURATION_MS_MAX = 2 ** 31 - 1;
+export const DURATION_MS_MAX = 2 ** 31 - 1;
 
 /** `250ms`, `1.5s`, `2m`, `1h`, `1d`, or a bare number of milliseconds; undefined when it is none of these. */
 export function parseDuration(text: string): number | undefined {

@@ -17,6 +17,8 @@ export interface ValueSpec<T> {
   /** Smallest and largest value, in the smallest unit. */
   readonly min?: number;
   readonly max?: number;
+  /** Smallest value beside 0, which turns it off. */
+  readonly minUnlessZero?: number;
   readonly choices?: readonly string[];
   /** May be given several times; each value may itself be a comma-separated list where `kind` is list. */
   readonly isRepeatable?: true;
@@ -50,7 +52,7 @@ export function duration<R extends Range>(range: R) {
   return {
     kind: "duration",
     ...range,
-    read: quantity(parseDuration, "a time such as 250ms, 5s or 1h", range),
+    read: quantity(parseDuration, "a time up to 24 days such as 250ms, 5s or 1h", range),
   } as const;
 }
 

@@ -17,15 +17,16 @@ export type CheckVerdict = "unknown" | "passing" | "failing";
  */
 export class CheckState {
   readonly #thresholds: CheckThresholds;
-  #verdict: CheckVerdict = "unknown";
+  #verdict: CheckVerdict;
   /** Results in a row that contradict the verdict. */
   #contradictions = 0;
 
-  /** Throws `ERR_OPTION` for a threshold below 1. */
-  constructor(thresholds: CheckThresholds) {
+  /** `verdict` is what is known already. Throws `ERR_OPTION` for a threshold below 1. */
+  constructor(thresholds: CheckThresholds, verdict: CheckVerdict = "unknown") {
     checkRange("healthyThreshold", thresholds.healthyThreshold, { from: 1 });
     checkRange("unhealthyThreshold", thresholds.unhealthyThreshold, { from: 1 });
     this.#thresholds = thresholds;
+    this.#verdict = verdict;
   }
 
   get verdict(): CheckVerdict {

@@ -37,16 +37,27 @@ export interface Cluster {
   readonly nodes: readonly Node[];
   /** Somebody goes by how attempts end: whoever releases a node should say how, and how long it took. */
   readonly observes: boolean;
+  /** As many exchanges and tunnels are in flight in the whole cluster as there may be. */
+  readonly isFull: boolean;
   /** At once. Counts the node in flight in the same tick; else says why in `exchange.refusal`. */
   acquire(exchange: Exchange): Node | undefined;
+  /**
+   * For one more attempt of an exchange that still holds its last node, and no two places of the cluster. Only a node
+   * without reserve: a suspect or ejected one is no better than what the exchange has.
+   */
+  acquireNext(exchange: Exchange): Node | undefined;
   /** The next node in the policy's order that may be dialled although it is dead; not counted in flight. */
   nextDead(exchange: Exchange): Node | undefined;
+  /** The same, acquired: counted in flight, and to be released like any other. */
+  acquireDead(exchange: Exchange): Node | undefined;
   /** The head of a response is in; `stamp` is what `exchange.stamp` was after `acquire`. */
   noteAnswered(node: Node, stamp: number, status: number): void;
   /** A response to the exchange's key said how long it had waited for a place at the node. */
   noteLoadWait(node: Node, exchange: Exchange, waitMs: number): void;
   /** Instead of `release`: the node could not be dialled, which speaks against it. Before the dead-host set hears of it. */
   releaseUndialled(node: Node, stamp: number): void;
+  /** How an attempt ended whose place stays taken: it has become a tunnel. Of its `release` nobody learns anything then. */
+  observe(node: Node, stamp: number, outcome: OutcomeCode, waitedMs: number, status: number): void;
   /** Exactly once per acquired node, whatever happened. `waitedMs`: from the complete request to the outcome. */
   release(node: Node, stamp: number, outcome?: OutcomeCode, waitedMs?: number, status?: number): void;
   /** A node is back from the dead, from an ejection or a failed check, or answers again after a silence. */
@@ -73,8 +84,8 @@ export function staticCluster(
   outlier?.update(members);
   breaker?.update(members);
 
-  const isFree = (node: Node) =>
-    node.inFlight < options.nodeConnectionsMax && (breaker === undefined || breaker.mayPass(node));
+  const mayPass = (node: Node) => breaker === undefined || breaker.mayPass(node);
+  const isFree = (node: Node) => node.inFlight < options.nodeConnectionsMax && mayPass(node);
   const isActive = (node: Node, exchange: Exchange) =>
     node.alive && node.mode === "active" && passesChecks(node) && !exchange.tried.has(node.index) && isFree(node);
   const isKept = (node: Node) => !node.ejected || outlier === undefined || outlier.isPanic;
@@ -99,18 +110,42 @@ export function staticCluster(
     return node ?? first;
   }
 
-  function isFull(): boolean {
+  function isFullBeside(held: number): boolean {
     const { clusterConnectionsMax = 0 } = options;
-    return clusterConnectionsMax > 0 && total.inFlight >= clusterConnectionsMax;
+    return clusterConnectionsMax > 0 && total.inFlight - held >= clusterConnectionsMax;
   }
 
   function pick(exchange: Exchange): Node | undefined {
     const home = affinity?.(exchange, members);
     if (home !== undefined && isKept(home) && isFree(home)) return home;
     const node = policy.pick(exchange, isEligible);
-    // A suspect or ejected node may be slow rather than gone: better than nobody.
-    if (node === undefined) return policy.pick(exchange, isActive);
+    if (node === undefined) return undefined;
     return slowStart.isUnderWay || loadWait?.isUnderWay === true ? pickWarm(node, exchange) : node;
+  }
+
+  function take(node: Node, exchange: Exchange): Node {
+    node.inFlight++;
+    total.inFlight++;
+    policy.noteLoad?.(node);
+    if (breaker !== undefined) exchange.stamp = breaker.noteAcquired(node);
+    exchange.refusal = "none";
+    return node;
+  }
+
+  /** Why nobody was picked: who may serve has no place, is kept out by a check or a breaker, dead, or not asked at all. */
+  function refusalOf(exchange: Exchange): Refusal {
+    const home = affinity?.(exchange, members);
+    if (home !== undefined && isKept(home) && mayPass(home)) return "full";
+    if (members.length === 0) return "empty";
+    let refusal: Refusal = "drained";
+    for (const node of members) {
+      if (node.mode !== "active" || node.weight === 0) continue;
+      const isReachable = node.alive && !exchange.tried.has(node.index);
+      if (isReachable && passesChecks(node) && mayPass(node)) return "full";
+      if (isReachable) refusal = "unhealthy";
+      else if (refusal === "drained") refusal = "offline";
+    }
+    return refusal;
   }
 
   function giveBack(node: Node): void {
@@ -119,29 +154,36 @@ export function staticCluster(
     policy.noteLoad?.(node);
   }
 
+  function observe(node: Node, stamp: number, outcome: OutcomeCode, waitedMs: number, status: number): void {
+    policy.observe?.(node, outcome, waitedMs, status);
+    outlier?.observe(node, outcome, waitedMs, status);
+    breaker?.observe(node, stamp, outcome, status);
+  }
+
   return {
     get nodes() {
       return members;
     },
     observes: policy.observe !== undefined || outlier !== undefined || breaker !== undefined,
+    get isFull() {
+      return isFullBeside(0);
+    },
     acquire(exchange) {
-      if (isFull()) {
-        exchange.refusal = "full";
-        return undefined;
-      }
-      const node = pick(exchange);
-      if (node === undefined) {
-        exchange.refusal = refusalOf(members, exchange, options.nodeConnectionsMax);
-        return undefined;
-      }
-      node.inFlight++;
-      total.inFlight++;
-      policy.noteLoad?.(node);
-      if (breaker !== undefined) exchange.stamp = breaker.noteAcquired(node);
-      exchange.refusal = "none";
-      return node;
+      // A suspect or ejected node may be slow rather than gone: better than nobody.
+      const node = isFullBeside(0) ? undefined : (pick(exchange) ?? policy.pick(exchange, isActive));
+      if (node !== undefined) return take(node, exchange);
+      exchange.refusal = refusalOf(exchange);
+      return undefined;
+    },
+    acquireNext(exchange) {
+      const node = isFullBeside(1) ? undefined : pick(exchange);
+      return node === undefined ? undefined : take(node, exchange);
     },
     nextDead: (exchange) => policy.pick(exchange, isDead),
+    acquireDead(exchange) {
+      const node = isFullBeside(0) ? undefined : policy.pick(exchange, isDead);
+      return node === undefined ? undefined : take(node, exchange);
+    },
     noteAnswered: (node, stamp, status) => breaker?.noteAnswered(node, stamp, status),
     noteLoadWait: (node, { keyHash }, waitMs) => loadWait?.note(node, keyHash, waitMs),
     releaseUndialled(node, stamp) {
@@ -150,11 +192,10 @@ export function staticCluster(
       breaker?.noteDialFailed(node, stamp);
       onRoom?.();
     },
+    observe,
     release(node, stamp, outcome = Outcome.NONE, waitedMs = 0, status = 0) {
       giveBack(node);
-      policy.observe?.(node, outcome, waitedMs, status);
-      outlier?.observe(node, outcome, waitedMs, status);
-      breaker?.observe(node, stamp, outcome, status);
+      observe(node, stamp, outcome, waitedMs, status);
       onRoom?.();
     },
     noteReturn(node) {
@@ -173,18 +214,4 @@ export function staticCluster(
       onRoom?.();
     },
   };
-}
-
-/** Why nobody was picked: who has a place to become free, is reachable but kept out, dead, or not asked at all. */
-function refusalOf(nodes: readonly Node[], exchange: Exchange, nodeConnectionsMax: number): Refusal {
-  let refusal: Refusal = "drained";
-  for (const node of nodes) {
-    if (node.mode !== "active" || node.weight === 0) continue;
-    const isReachable = node.alive && !exchange.tried.has(node.index);
-    if (isReachable && passesChecks(node) && node.inFlight >= nodeConnectionsMax) return "full";
-    // Alive and not full: a check or a breaker keeps it out.
-    if (isReachable) refusal = "unhealthy";
-    else if (refusal === "drained") refusal = "offline";
-  }
-  return refusal;
 }

@@ -18,6 +18,7 @@ export class Counters {
   retriesByClose = 0;
   retriesByStatus = 0;
   retriesRefusedByBudget = 0;
+  retriesRefusedByAttempts = 0;
   replayBytesExceeded = 0;
   dials = 0;
   dialsFailed = 0;
@@ -50,11 +51,14 @@ export class Counters {
   bodiesTooLarge = 0;
   responseHeadsTooLarge = 0;
   requestsRefusedAtNodeLimit = 0;
+  requestsRefusedAtClusterLimit = 0;
   requestsQueued = 0;
   requestsRefusedAtQueueLimit = 0;
   queueTimeouts = 0;
   nodesEjected = 0;
+  ejectionsSpared = 0;
   breakersOpened = 0;
+  requestsWithoutHealthyNode = 0;
   checks = 0;
   checksFailed = 0;
   loadWaitsForgotten = 0;

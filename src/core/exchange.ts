@@ -2,9 +2,9 @@ import type { NodeSet } from "./node-set.js";
 
 /**
  * Why a cluster gave no node: nobody reachable, everybody at a limit, whoever is reachable kept out by a check or a
- * breaker, or nobody the operator left active.
+ * breaker, nobody the operator left active, or nobody at all.
  */
-export type Refusal = "none" | "offline" | "full" | "unhealthy" | "drained";
+export type Refusal = "none" | "offline" | "full" | "unhealthy" | "drained" | "empty";
 
 /** What a pick sees of a request. One object per client connection, reused for its requests. */
 export interface Exchange {

@@ -66,9 +66,9 @@ export function passesChecks({ check }: Node): boolean {
   return check === "off" || check === "passing";
 }
 
-/** `10.0.0.1:8080`, `[::1]:8080`; port 80 is left out, a unix socket is `localhost`. */
+/** `10.0.0.1:8080`, `[::1]:8080`; the port of the scheme is left out, a unix socket is `localhost`. */
 export function hostOf({ address }: Node): string {
   if (address.kind === "unix") return "localhost";
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return address.port === 80 ? host : `${host}:${address.port}`;
+  return address.port === (address.tls === true ? 443 : 80) ? host : `${host}:${address.port}`;
 }

@@ -3,7 +3,7 @@ import type { Clock } from "./clock.js";
 import { isServerError, judge, Verdict } from "./fault.js";
 import { FaultWindow, SLICES } from "./fault-window.js";
 import type { IsErrorStatus } from "./meter.js";
-import type { Node } from "./node.js";
+import { type Node, passesChecks } from "./node.js";
 import { NodeMap } from "./node-map.js";
 import { checkRange } from "./option-range.js";
 import type { OutcomeCode } from "./policies/policy.js";
@@ -18,6 +18,8 @@ export interface OutlierDependencies {
   readonly onEjected?: (node: Node, reason: EjectionReason, ejectedMs: number) => void;
   /** Its time is over: it takes new keys again. Once per transition; not for a node that has left the cluster. */
   readonly onReturned?: (node: Node) => void;
+  /** A node that should be out stays in, because as many as may be are out. Once per node and time. */
+  readonly onSpared?: (node: Node) => void;
   /** Panic has begun or ended. Once per transition. */
   readonly onPanic?: (isPanic: boolean) => void;
 }
@@ -196,9 +198,12 @@ export class OutlierDetector {
     const reason = this.#reasonAgainst(watch);
     const { node } = watch;
     // A node that takes no new keys anyway would only use up a place among those that may be out.
-    const isCandidate = reason !== undefined && isServing(node) && node.alive;
+    const isCandidate = reason !== undefined && isServing(node);
     const isSpared = isCandidate && !this.#mayEjectOneMore();
-    if (isSpared && !watch.isSpared) this.#ejectionsSpared++;
+    if (isSpared && !watch.isSpared) {
+      this.#ejectionsSpared++;
+      this.#dependencies.onSpared?.(node);
+    }
     watch.isSpared = isSpared;
     if (isCandidate && !isSpared) this.#eject(watch, reason, nowMs);
   }
@@ -224,7 +229,7 @@ export class OutlierDetector {
     let serving = 0;
     let ejected = 0;
     for (const { node } of this.#watches.records) {
-      if (!isServing(node) || !node.alive) continue;
+      if (!isServing(node)) continue;
       serving++;
       if (node.ejected) ejected++;
     }
@@ -256,12 +261,17 @@ export class OutlierDetector {
 }
 
 /** Takes new keys, as far as the operator is concerned. */
-function isServing({ mode, weight }: Node): boolean {
+function isActive({ mode, weight }: Node): boolean {
   return mode === "active" && weight > 0;
 }
 
+/** Takes new keys but for an ejection. */
+function isServing(node: Node): boolean {
+  return isActive(node) && node.alive && passesChecks(node);
+}
+
 /**
- * How many of so many serving nodes (active, alive, of some weight) may be out at once: the share of them in whole
+ * How many of so many serving nodes (active, alive, passing their checks, of some weight) may be out at once: the share of them in whole
  * nodes, one at least where there are two, and never the only one.
  */
 export function ejectedNodesMax(serving: number, shareMax: number): number {
@@ -271,8 +281,9 @@ export function ejectedNodesMax(serving: number, shareMax: number): number {
 }
 
 /**
- * Are fewer than this share of the active nodes healthy: alive, answering and not ejected? Then what is left would
- * break under the load of all, and a bad node is better than none.
+ * Are fewer than this share of the active nodes healthy: alive, answering, passing their checks and not ejected? Then
+ * what is left would break under the load of all, and a bad node is better than none. A node that waits for its first
+ * check is nobody yet, in either number.
  *
  * @see Envoy, panic threshold
  */
@@ -280,9 +291,9 @@ export function isPanic(nodes: readonly Node[], panicShare: number): boolean {
   let active = 0;
   let healthy = 0;
   for (const node of nodes) {
-    if (!isServing(node)) continue;
+    if (!isActive(node) || node.check === "unknown") continue;
     active++;
-    if (node.alive && !node.suspect && !node.ejected) healthy++;
+    if (isServing(node) && !node.suspect && !node.ejected) healthy++;
   }
   return healthy < panicShare * active;
 }

@@ -54,6 +54,8 @@ export interface BalancerSnapshot {
   /** How it talks to the system: "fast" (handles) or "plain" (public API); "closed" before `listen`. */
   readonly sockets: "fast" | "plain" | "closed";
   readonly connections: number;
+  /** Client connections that are still in their TLS handshake. */
+  readonly handshakes: number;
   readonly exchanges: number;
   readonly tunnels: number;
   /** Requests that wait for a place in a cluster. */

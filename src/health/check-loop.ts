@@ -32,7 +32,8 @@ export async function runCheckLoop(
   node: Node,
   signal: AbortSignal,
 ): Promise<void> {
-  const state = new CheckState(thresholds);
+  // What checks have said before counts: one lost answer behind a reload takes out nobody that passed.
+  const state = new CheckState(thresholds, node.check === "off" ? "unknown" : node.check);
   do {
     const result = await check(node, signal);
     if (signal.aborted) return;

@@ -1,4 +1,4 @@
-import type { HttpCheckConfig } from "../config/http-check.js";
+import { type HttpCheckConfig, isCheckHost, isCheckPath } from "../config/http-check.js";
 import { badOption } from "../config/units.js";
 import type { Clock } from "../core/clock.js";
 import { isDialFault } from "../core/dead-hosts.js";
@@ -39,14 +39,10 @@ export function httpCheck(dependencies: HttpCheckDependencies, options: HttpChec
     });
 }
 
-/** Visible ASCII: neither a blank nor a line end may bring a second field or request into the first. */
-const PATH = /^\/[!"$-~]*$/;
-const HOST = /^[!-~]*$/;
-
 function expectationOf(options: HttpCheckOptions): Expectation {
   const { path, host, method, timeoutMs, statuses, bodyIncludes, bodyBytesMax, minVersion } = options;
-  if (!PATH.test(path)) throw badOption('option "check-path"', "a path from / on without blanks or #", path);
-  if (!HOST.test(host)) throw badOption('option "check-host"', "a host, with or without a port", host);
+  if (!isCheckPath(path)) throw badOption('option "check-path"', "a path from / on without blanks or #", path);
+  if (!isCheckHost(host)) throw badOption('option "check-host"', "a host, with or without a port", host);
   checkRange("check-timeout", timeoutMs, { from: 1 });
   checkRange("bodyBytesMax", bodyBytesMax, { from: 1 });
   if (statuses.length === 0) throw badOption('option "check-statuses"', "at least one status", "");

@@ -31,7 +31,8 @@ const State = {
  * section that has fields is collected, cleaned of forbidden ones and given as `tail`, to be sent behind the spans.
  */
 export class BodyFramer {
-  readonly #trailerBytesMax: number;
+  /** The most that a trailer section may have, with its names and values, from the next body on. */
+  trailerBytesMax: number;
   #framing: number = Framing.NONE;
   #state: number = State.SIZE_FIRST;
   #remaining = 0;
@@ -54,7 +55,7 @@ export class BodyFramer {
   tail: Buffer | undefined;
 
   constructor(trailerBytesMax: number) {
-    this.#trailerBytesMax = trailerBytesMax;
+    this.trailerBytesMax = trailerBytesMax;
   }
 
   /** Begins a body. `length` counts for COUNTED only; `dechunk` for CHUNKED only. */
@@ -210,7 +211,7 @@ export class BodyFramer {
 
   /** Holds the trailer section until it is complete: a field that must not pass is known only with its line. */
   #collectTrailer(buffer: Buffer, start: number, end: number): number {
-    const room = this.#trailerBytesMax - this.#trailerLength;
+    const room = this.trailerBytesMax - this.#trailerLength;
     const taken = Math.min(room, end - start);
     const length = this.#trailerLength + taken;
     const held = this.#trailerRoom(length);

@@ -93,7 +93,7 @@ export function composeRequest(
   const hostLine = edits === undefined ? undefined : edits.hostLine;
   let at: number;
   let runStart: number;
-  if (edits !== undefined) for (const name of edits.dropped) fields.leaveOut(buffer, name);
+  if (edits !== undefined) for (const name of edits.dropped) fields.leaveOutWithTwins(buffer, name);
   composed.methodEnd = head.methodEnd - head.start;
   if (!head.isAbsoluteForm && !head.isOddVersion && stripBytes === 0 && hostLine === undefined) {
     // The request line leaves as it came, in one run with the fields behind it.

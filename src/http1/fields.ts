@@ -172,6 +172,17 @@ export class FieldTable {
     return -1;
   }
 
+  /** As `leaveOut`, with `_` in the place of any `-`, too: some servers take `X_Y` for `X-Y`. `foldedName` has none. */
+  leaveOutWithTwins(buffer: Buffer, foldedName: string): void {
+    for (let index = 0; index < this.count; index++) {
+      const start = this.lineStart[index];
+      if (this.nameEnd[index] - start !== foldedName.length) continue;
+      let at = 0;
+      while (at < foldedName.length && FOLD[buffer[start + at]] === foldedName.charCodeAt(at)) at++;
+      if (at === foldedName.length) this.drop[index] = 1;
+    }
+  }
+
   /** Marks every field called `lowerName` as not forwarded; true if there was one. */
   leaveOut(buffer: Buffer, lowerName: string): boolean {
     let isThere = false;

@@ -14,7 +14,7 @@ interface Piece {
 
 /** Header rules as the composers apply them. */
 export interface HeaderEdits {
-  /** Lower-case names of which no received field is left. */
+  /** Lower-case names of which no received field is left; those of requests with `-` for `_`. */
   readonly dropped: readonly string[];
   /** The lines that are added. */
   readonly added: readonly Piece[];
@@ -76,7 +76,7 @@ export function compileHeaderRules(rules: readonly HeaderRule[], scope: HeaderRu
   let hostLine: Buffer | undefined;
   for (const rule of rules) {
     checkField(rule, scope);
-    const name = rule.name.toLowerCase();
+    const name = scope.message === "request" ? folded(rule.name) : rule.name.toLowerCase();
     if (rule.action !== "add") {
       dropped.add(name);
       lines = lines.filter((line) => line.name !== name);
@@ -96,8 +96,12 @@ export function compileHeaderRules(rules: readonly HeaderRule[], scope: HeaderRu
 
 /** Is this the name of a field that neither frames a message nor belongs to one hop? `X_Y` counts as `X-Y`. */
 export function isEndToEnd(name: string): boolean {
-  const folded = name.toLowerCase().replaceAll("_", "-");
-  return isToken(name) && !NEVER.has(folded) && !folded.startsWith("proxy-");
+  const plain = folded(name);
+  return isToken(name) && !NEVER.has(plain) && !plain.startsWith("proxy-");
+}
+
+function folded(name: string): string {
+  return name.toLowerCase().replaceAll("_", "-");
 }
 
 function isToken(name: string): boolean {
@@ -107,7 +111,7 @@ function isToken(name: string): boolean {
 function checkField({ action, name, value }: HeaderRule, { message, reserved = [] }: HeaderRuleScope): void {
   if (!isToken(name)) throw badRule(message, "for a field name", name);
   const lower = name.toLowerCase();
-  if (!isEndToEnd(name) || reserved.includes(lower) || reserved.includes(lower.replaceAll("_", "-"))) {
+  if (!isEndToEnd(name) || reserved.includes(lower) || reserved.includes(folded(name))) {
     throw badRule(message, "for a field that fnlb leaves to others", name);
   }
   // The only one of its kind: two of them, or none, are a malformed request.
@@ -124,7 +128,7 @@ function checkField({ action, name, value }: HeaderRule, { message, reserved = [
 function badRule(message: string, expected: string, got: string): FnlbError {
   return new FnlbError(
     "ERR_OPTION",
-    `option "${message}Header" must be a rule ${expected}, got ${JSON.stringify(got)}`,
+    `option "${message}-header" must be a rule ${expected}, got ${JSON.stringify(got)}`,
   );
 }
 

@@ -34,6 +34,7 @@ const DETAILS: Readonly<Partial<Record<ErrorCode, string>>> = {
   ERR_BAD_RESPONSE: "the node's answer is not valid HTTP",
   ERR_NODE_CLOSED: "the node closed the connection before it answered",
   ERR_NO_ROUTE: "no route matches the request",
+  ERR_NO_NODE: "the cluster has no nodes",
   ERR_NO_ACTIVE_NODE: "no node is active",
   ERR_NO_HEALTHY_NODE: "no node is healthy",
   ERR_QUEUE_TIMEOUT: "no node had a place in time",

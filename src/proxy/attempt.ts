@@ -1,7 +1,28 @@
 // Hot path: one per client connection, filled anew for each attempt.
+import type { Counters } from "../core/counters.js";
 import type { Node } from "../core/node.js";
 import { Outcome, type OutcomeCode } from "../core/policies/policy.js";
+import { decideRepeat, type FailedAttempt, type RepeatDecision } from "../core/retry.js";
+import type { ErrorCode } from "../errors.js";
 import type { ClusterContext } from "./context.js";
+
+/** What follows an attempt that failed; a limit that ends it is counted. */
+export function decideNext(context: ClusterContext, attempt: FailedAttempt): RepeatDecision["kind"] {
+  const { config, counters, retryBudget } = context;
+  const decision = decideRepeat(attempt, config.attemptsMax, retryBudget);
+  if (decision.kind !== "fail") return decision.kind;
+  if (decision.reason === "budget-spent") counters.retriesRefusedByBudget++;
+  if (decision.reason === "attempts-spent") counters.retriesRefusedByAttempts++;
+  return "fail";
+}
+
+/** A request that had reached a node goes to another one; `code` is what the last one would have meant for its client. */
+export function countRetry(counters: Counters, code: ErrorCode): void {
+  counters.retries++;
+  if (code === "ERR_NODE_TIMEOUT") counters.exchangesMovedOffSuspects++;
+  else if (code === "ERR_NO_HEALTHY_NODE") counters.retriesByStatus++;
+  else counters.retriesByClose++;
+}
 
 /** What the attempt at a node says of it, kept until the node is released. */
 export class Attempt {
@@ -13,6 +34,8 @@ export class Attempt {
   #arrivedMs = 0;
   #isArriving = false;
   #sentMs = 0;
+  /** The same in coarse time, which costs nothing. */
+  #sentTickMs = 0;
   #waitedMs = 0;
 
   /** A request for the cluster has come in. */
@@ -37,8 +60,9 @@ export class Attempt {
   }
 
   /** From now on the node is waited for. */
-  noteSent({ clock }: ClusterContext): void {
+  noteSent({ clock, wheel }: ClusterContext): void {
     this.#outcome = Outcome.NONE;
+    this.#sentTickMs = wheel.nowMs;
     if (this.#weight > 0) this.#sentMs = this.#isArriving ? this.#arrivedMs : clock.now();
   }
 
@@ -47,6 +71,11 @@ export class Attempt {
     if (this.#outcome !== Outcome.NONE) return;
     this.#outcome = outcome;
     if (this.#weight > 0) this.#waitedMs = clock.now() - this.#sentMs;
+  }
+
+  /** Time is up, which speaks against the node if it had so much of it. */
+  noteTimeUp(context: ClusterContext, leastMs: number): void {
+    if (context.wheel.nowMs - this.#sentTickMs >= leastMs) this.note(context, Outcome.FAILED);
   }
 
   noteAnswered(context: ClusterContext, node: Node, status: number): void {
@@ -63,6 +92,11 @@ export class Attempt {
     const { answers } = context.stats;
     answers.count(status);
     if (this.#weight > 0) answers.headTime.add(this.#sentMs + this.#waitedMs - this.#arrivedMs, this.#weight);
+  }
+
+  /** The answer switched protocols: it counts now, and the node keeps its place as the end of a tunnel. */
+  noteUpgraded({ cluster }: ClusterContext, node: Node, status: number): void {
+    cluster.observe(node, this.#stamp, this.#outcome, this.#waitedMs, status);
   }
 
   /** The response broke off behind its head: that counts for more than its head did. */

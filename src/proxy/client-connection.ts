@@ -9,6 +9,7 @@ import { optionsResponse, problemResponse } from "../http1/problem.js";
 import { parseProxyHeader } from "../http1/proxy-header.js";
 import { redirectResponse } from "../http1/redirect.js";
 import { HeadResult, type RequestHead } from "../http1/request-head.js";
+import type { AccessLog } from "./access-log.js";
 import type { ProxyContext } from "./context.js";
 import type { Destination, Direct } from "./destination.js";
 import { HttpExchange, Phase } from "./exchange.js";
@@ -21,7 +22,7 @@ import { Tunnel, type TunnelOwner } from "./tunnel.js";
 export interface ClientHost {
   readonly context: ProxyContext;
   readonly direct: Direct;
-  /** Any destination, for a connection that has no request yet. */
+  /** Any destination that exists now, for a connection that has no request yet and for requests without a route. */
   readonly anyDestination: Destination;
   /** One parser for all connections: it holds nothing between two reads. */
   readonly requestHead: RequestHead;
@@ -316,8 +317,16 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     return isFlowing;
   }
 
+  get accessLog(): AccessLog | undefined {
+    return this.context.accessLog;
+  }
+
   direct(head: RequestHead, buffer: Buffer): Destination | undefined {
     return this.#host.direct(head, buffer);
+  }
+
+  get anyDestination(): Destination {
+    return this.#host.anyDestination;
   }
 
   pauseReading(): void {

@@ -2,6 +2,7 @@ import type { Node } from "../core/node.js";
 import type { ErrorCode } from "../errors.js";
 import type { ForwardedLines } from "../http1/compose-request.js";
 import type { RequestHead } from "../http1/request-head.js";
+import type { AccessLog } from "./access-log.js";
 import type { Destination } from "./destination.js";
 import type { NodeConnection } from "./node-connection.js";
 import type { RelayClient } from "./response-relay.js";
@@ -10,8 +11,12 @@ import type { RelayClient } from "./response-relay.js";
 export interface ExchangeClient extends RelayClient {
   readonly forwarded: ForwardedLines;
   readonly clientAddress: string;
+  /** The one that is in force: a cluster that a reload has removed would go on with one that is closed. */
+  readonly accessLog: AccessLog | undefined;
   /** Where the request goes; undefined where no route matches it. */
   direct(head: RequestHead, buffer: Buffer): Destination | undefined;
+  /** Any that exists now, for a request that has none. */
+  readonly anyDestination: Destination;
   pauseReading(): void;
   resumeReading(): void;
   /** The exchange is over and the response complete. */

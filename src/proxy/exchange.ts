@@ -13,13 +13,13 @@ import { Framing } from "../http1/framing.js";
 import type { HeaderEdits } from "../http1/header-rules.js";
 import type { RequestHead } from "../http1/request-head.js";
 import { blameOf, type ExchangeRecord } from "./access-log.js";
-import { Attempt } from "./attempt.js";
+import { Attempt, countRetry, decideNext } from "./attempt.js";
 import type { ClusterContext } from "./context.js";
 import type { Destination } from "./destination.js";
 import type { ExchangeClient } from "./exchange-client.js";
 import type { Caller } from "./fallback-round-tripper.js";
 import { HeldRequest } from "./held-request.js";
-import { readField, readKey, readKeyHash } from "./key.js";
+import { pathOf, readField, readKey, readKeyHash } from "./key.js";
 import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
 
 import { type RelayedExchange, ResponseRelay } from "./response-relay.js";
@@ -120,10 +120,8 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const client = this.#client;
     const headEnd = head.end;
     const destination = client.direct(head, buffer);
-    if (destination !== undefined) {
-      this.#destination = destination;
-      this.#context = destination.context;
-    }
+    this.#destination = destination ?? client.anyDestination;
+    this.#context = this.#destination.context;
     const { config, counters, retryBudget } = this.#context;
     counters.requests++;
     this.phase = Phase.CONNECTING;
@@ -143,7 +141,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#response.reset();
     this.#request.begin(head);
     this.#keyText = "";
-    this.#record = this.#context.accessLog?.begin(client.clientAddress, head, buffer);
+    this.#record = this.#client.accessLog?.begin(client.clientAddress, head, buffer);
     if (config.exchangeTimeoutMs > 0) this.#context.wheel.schedule(this.#wholeTimer, config.exchangeTimeoutMs);
 
     if (destination === undefined) {
@@ -152,7 +150,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return headEnd;
     }
     const { route } = destination;
-    if (this.#record !== undefined) this.#context.accessLog?.noteRoute(this.#record, route.config);
+    if (this.#record !== undefined) this.#client.accessLog?.noteRoute(this.#record, route.config);
     const location = route.slashLocation(head, buffer);
     if (location !== undefined) {
       this.#redirect(location);
@@ -207,7 +205,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     }
     const key = readKey(config.key, head, buffer, this.#client.clientAddress);
     if (key === undefined && config.keyRequired) return false;
-    this.#keyText = key ?? buffer.toString("latin1", head.targetStart, head.pathEnd);
+    this.#keyText = key ?? pathOf(head, buffer);
     this.keyHash = readKeyHash(this.#keyText, config.hash);
     return true;
   }
@@ -233,12 +231,12 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   }
 
   onUnreachable(error: FnlbError): void {
-    // Nobody is left to repeat it: what the node that it reached did is the news, not that the others are gone.
-    this.fail(error.code === "ERR_NO_FALLBACK_NODE_FOUND" ? (this.#repeatCode ?? error.code) : error.code);
+    // Nobody is left to repeat it: what the node that it reached did is the news, not what became of the others.
+    this.fail(this.#repeatCode ?? error.code);
   }
 
   onPicked(node: Node): void {
-    if (this.#record !== undefined) this.#context.accessLog?.notePick(this.#record, node.id);
+    if (this.#record !== undefined) this.#client.accessLog?.notePick(this.#record, node.id);
   }
 
   /** A connection stands: one write carries the head and what is held of the body. */
@@ -252,17 +250,16 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.reached = true;
     if (this.#repeatCode !== undefined) {
       // Paid for only now: looking for a node in vain is no repetition.
-      if (this.#repeatCode === "ERR_NODE_CLOSED") counters.retriesByClose++;
+      countRetry(counters, this.#repeatCode);
       this.#repeatCode = undefined;
       retryBudget.spend();
-      counters.retries++;
     }
     this.attempts++;
     this.waitingSinceMs = this.#context.wheel.nowMs;
     this.#attempt.begin(this.#context, node, this.stamp);
     counters.attempts++;
     this.#response.reset();
-    if (this.#record !== undefined) this.#context.accessLog?.noteAttempt(this.#record, this.attempts);
+    if (this.#record !== undefined) this.#client.accessLog?.noteAttempt(this.#record, this.attempts);
     const isFlowing = this.#request.sendTo(connection.stream, node);
     if (!connection.stream.isOpen) {
       // Nothing was written: a connection that had already closed is like a dial that failed.
@@ -391,7 +388,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       this.#attempt.notePassedOn(this.#context, this.connection.pool.node, this.#response.status);
     }
     this.phase = Phase.RELAYING;
-    if (this.#record !== undefined) this.#context.accessLog?.noteFirstByte(this.#record, this.#response.status);
+    if (this.#record !== undefined) this.#client.accessLog?.noteFirstByte(this.#record, this.#response.status);
     this.onProgress();
   }
 
@@ -413,7 +410,6 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     if (this.phase === Phase.RELAYING) {
       if (code === undefined && this.#response.endByClose()) return;
       this.#context.counters.nodeAborts++;
-      this.#attempt.noteBroken();
       this.break("node", "response-body");
       return;
     }
@@ -426,22 +422,19 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
 
   /** The attempt failed before its response: another node, the same one again, or the end. */
   #retreat(code: ErrorCode): void {
-    const { config, counters, retryBudget } = this.#context;
     const connection = this.connection;
     if (connection === undefined) return;
     const node = connection.pool.node;
     const wasFresh = connection.isFresh;
-    // A stale idle connection says nothing about its node.
     if (wasFresh) this.#attempt.note(this.#context, Outcome.FAILED);
     // A node that has seen only the head of a request that waits for its 100 has been asked, not told.
     if (this.awaitsContinue && this.#response.bytesSeen === 0) this.reached = false;
-    const decision = decideRepeat(this, config.attemptsMax, retryBudget);
-    if (decision.kind === "fail" || (decision.kind === "repeat" && !config.retryOn.closed)) {
-      if (decision.kind === "fail" && decision.reason === "budget-spent") counters.retriesRefusedByBudget++;
+    const next = decideNext(this.#context, this);
+    if (next === "fail" || (next === "repeat" && !this.#context.config.retryOn.closed)) {
       this.fail(code);
       return;
     }
-    this.#repeatCode = decision.kind === "repeat" ? code : undefined;
+    this.#repeatCode = next === "repeat" ? code : undefined;
     this.#leaveConnection();
     // A stale idle connection says nothing about its node: it gets one fresh chance.
     if (wasFresh) this.tried.add(node.index);
@@ -450,56 +443,48 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#schedule(0);
     // Nothing more is read before a connection stands: what has been read is held and goes first.
     if (!this.#request.isDone) this.#client.pauseReading();
-    this.#destination.roundTripper.begin(this);
+    this.#destination.roundTripper.beginAgain(this);
   }
 
   /** The node has become suspect while this exchange waits for it. */
   leaveSuspect(): void {
-    const { config, counters, retryBudget } = this.#context;
+    const { config, retryBudget } = this.#context;
     if (this.phase !== Phase.WAITING || this.#hasMoved || !config.retryOn.silent) return;
     if (decideRepeat(this, config.attemptsMax, retryBudget).kind !== "repeat") return;
     const next = this.#acquireNext();
     if (next === undefined) return;
-    counters.exchangesMovedOffSuspects++;
     this.#hasMoved = true;
     this.#attempt.note(this.#context, Outcome.FAILED);
-    this.#moveTo(next);
+    this.#moveTo(next, "ERR_NODE_TIMEOUT");
   }
 
   /** The head of a response is in, and nothing of it has been sent. True: another node is asked instead. */
   repeatsFor(status: number): boolean {
-    const { config, counters, retryBudget } = this.#context;
+    const { config } = this.#context;
     if (!config.retryOn.statuses.includes(status) || this.connection === undefined || !this.#request.isDone)
       return false;
     const { reached, idempotent, bodyHeld, attempts } = this;
     const attempt = { reached, idempotent, bodyHeld, attempts, responseBytesSeen: 0 };
-    const decision = decideRepeat(attempt, config.attemptsMax, retryBudget);
-    if (decision.kind === "fail" && decision.reason === "budget-spent") counters.retriesRefusedByBudget++;
     // Without another node this answer is the best there is.
-    const next = decision.kind === "repeat" ? this.#acquireNext() : undefined;
+    const next = decideNext(this.#context, attempt) === "repeat" ? this.#acquireNext() : undefined;
     if (next === undefined) return false;
-    counters.retriesByStatus++;
     this.#stopWaiting();
     this.#attempt.noteAnswered(this.#context, this.connection.pool.node, status);
-    this.#moveTo(next);
+    this.#moveTo(next, "ERR_NO_HEALTHY_NODE");
     return true;
   }
 
-  /** A node for one more attempt, while the last one still has its connection; none that is silent itself. */
+  /** A node for one more attempt, while the last one still has its connection. */
   #acquireNext(): Node | undefined {
-    const { cluster } = this.#context;
     if (this.connection === undefined) return undefined;
     this.tried.add(this.connection.pool.node.index);
-    const next = cluster.acquire(this);
-    if (next === undefined || !next.suspect) return next;
-    cluster.release(next, this.stamp);
-    return undefined;
+    return this.#context.cluster.acquireNext(this);
   }
 
-  #moveTo(next: Node): void {
-    const { config, counters, retryBudget, wheel } = this.#context;
-    retryBudget.spend();
-    counters.retries++;
+  /** `code` is for the client if neither that node nor another one can be dialled. */
+  #moveTo(next: Node, code: ErrorCode): void {
+    const { config, wheel } = this.#context;
+    this.#repeatCode = code;
     this.#leaveConnection();
     this.phase = Phase.CONNECTING;
     this.#schedule(0);
@@ -523,12 +508,17 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     if (entry === this.#wholeTimer) {
       counters.exchangeTimeouts++;
       if (this.phase === Phase.RELAYING) this.break("balancer", "response-body");
-      else this.fail("ERR_NODE_TIMEOUT");
+      else {
+        // Not if most of it was spent in the queue, in an upload or at another node.
+        if (this.#request.isDone) this.#attempt.noteTimeUp(this.#context, this.#context.config.exchangeTimeoutMs / 2);
+        this.fail("ERR_NODE_TIMEOUT");
+      }
       return;
     }
     if (this.phase === Phase.RELAYING) {
       counters.bodyTimeouts++;
-      this.break(this.#response.isClientBlocked || !this.#request.isDone ? "client" : "node", "response-body");
+      // No fault of the node: a stream may have nothing to say for a while.
+      this.#breakOff(this.#response.isClientBlocked || !this.#request.isDone ? "client" : "node", "response-body");
     } else if (this.phase === Phase.WAITING) this.#onWaitTimeout();
   }
 
@@ -544,9 +534,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return;
     }
     counters.responseTimeouts++;
-    // First: a node that becomes suspect here releases those who wait for it, and this exchange is over.
+    // First, as above.
     this.#stopWaiting();
     this.connection?.pool.noteTimeout(this);
+    this.#attempt.note(this.#context, Outcome.FAILED);
     this.fail("ERR_NODE_TIMEOUT");
   }
 
@@ -570,9 +561,9 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   fail(code: ErrorCode): void {
     const phase = this.#phaseName();
     const record = this.#record;
-    if (record !== undefined) this.#context.accessLog?.noteProblem(record, code);
+    if (record !== undefined) this.#client.accessLog?.noteProblem(record, code);
     // What spoke against the node before, and what a stale connection did not say, stands.
-    if (code === "ERR_NODE_TIMEOUT" || code === "ERR_BAD_RESPONSE") this.#attempt.note(this.#context, Outcome.FAILED);
+    if (code === "ERR_BAD_RESPONSE") this.#attempt.note(this.#context, Outcome.FAILED);
     this.#close(blameOf(code), phase);
     this.#client.onExchangeFailed(code);
   }
@@ -585,6 +576,11 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
 
   /** The response has begun and cannot be completed. */
   break(endedBy: "client" | "node" | "balancer", phase: string): void {
+    if (endedBy === "node") this.#attempt.noteBroken();
+    this.#breakOff(endedBy, phase);
+  }
+
+  #breakOff(endedBy: string, phase: string): void {
     this.#close(endedBy, phase);
     this.#client.onExchangeBroken();
   }
@@ -611,6 +607,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const connection = this.connection;
     if (connection === undefined) return;
     this.#stopWaiting();
+    this.#attempt.noteUpgraded(this.#context, connection.pool.node, this.#response.status);
     this.connection = undefined;
     connection.user = undefined;
     this.#close("-", "upgraded");
@@ -625,7 +622,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#schedule(0);
     this.phase = Phase.IDLE;
     if (this.#record !== undefined) {
-      this.#context.accessLog?.end(this.#record, endedBy, phase, this.#request.bodyBytes, this.#response.bodyBytes);
+      this.#client.accessLog?.end(this.#record, endedBy, phase, this.#request.bodyBytes, this.#response.bodyBytes);
       this.#record = undefined;
     }
     this.#request.drop();

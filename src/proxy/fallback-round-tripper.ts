@@ -42,42 +42,62 @@ export class FallbackRoundTripper {
   constructor(context: ClusterContext, pools: readonly NodePool[]) {
     this.#context = context;
     this.#pools = pools;
-    this.#queue = new WaitQueue(context.wheel, context.config, (caller) => {
-      context.counters.queueTimeouts++;
-      caller.cancelSearch = undefined;
-      caller.onUnreachable(new FnlbError("ERR_QUEUE_TIMEOUT", "no node had a place in time"));
+    this.#queue = new WaitQueue(context.wheel, context.config, {
+      onTimeout(caller) {
+        context.counters.queueTimeouts++;
+        caller.cancelSearch = undefined;
+        caller.onUnreachable(new FnlbError("ERR_QUEUE_TIMEOUT", "no node had a place in time"));
+      },
+      onLook: () => this.#serveQueue(),
     });
   }
 
-  /** Starts a search: resets the deadline that its dials share. */
+  /** Starts the search for a newcomer, which overtakes nobody who waits. */
   begin(caller: Caller): void {
-    caller.dialDeadlineMs = this.#context.wheel.nowMs + this.#context.config.dialDeadlineMs;
-    this.connect(caller);
-  }
-
-  connect(caller: Caller): void {
-    // Nobody overtakes those who wait.
-    if (this.#queue.size > 0) {
-      this.#enqueue(caller);
+    this.#resetDeadline(caller);
+    if (this.#queue.size === 0) {
+      this.#connect(caller);
       return;
     }
+    this.#enqueue(caller);
+    // Those at the head may wait for a node of their own, while others have room.
+    if (this.#queue.hasReturned) this.onRoom();
+  }
+
+  /** Starts another search, for a caller whose node has failed it. Whoever waits has come later. */
+  beginAgain(caller: Caller): void {
+    this.#resetDeadline(caller);
+    this.#connect(caller);
+  }
+
+  /** The dials of one search share it; what is spent in the queue is not theirs. */
+  #resetDeadline(caller: Caller): void {
+    caller.dialDeadlineMs = this.#context.wheel.nowMs + this.#context.config.dialDeadlineMs;
+  }
+
+  #connect(caller: Caller): void {
     const node = this.#context.cluster.acquire(caller);
     if (node === undefined) this.#whenNobody(caller);
     else this.connectTo(caller, node);
   }
 
   #enqueue(caller: Caller): void {
-    const { counters, config } = this.#context;
+    const { counters, config, cluster } = this.#context;
     if (config.queueMax === 0) {
-      counters.requestsRefusedAtNodeLimit++;
-      caller.onUnreachable(new FnlbError("ERR_AT_CAPACITY", "every node is at its connection limit"));
-    } else if (!this.#queue.join(caller)) {
+      if (cluster.isFull) counters.requestsRefusedAtClusterLimit++;
+      else counters.requestsRefusedAtNodeLimit++;
+      caller.onUnreachable(new FnlbError("ERR_AT_CAPACITY", "every node, or the cluster, is at its limit"));
+      return;
+    }
+    const hasHadTurn = caller.needsFreshConnection || !caller.tried.isEmpty;
+    if (hasHadTurn) this.#queue.rejoin(caller);
+    else if (!this.#queue.join(caller)) {
       counters.requestsRefusedAtQueueLimit++;
       caller.onUnreachable(new FnlbError("ERR_AT_CAPACITY", "the queue is full"));
-    } else {
-      counters.requestsQueued++;
-      caller.cancelSearch = () => this.#queue.leave(caller);
+      return;
     }
+    counters.requestsQueued++;
+    caller.cancelSearch = () => this.#queue.leave(caller);
   }
 
   /** Room has come: whoever waits gets it in turn, behind what runs now. */
@@ -91,12 +111,17 @@ export class FallbackRoundTripper {
   };
 
   #serveQueue(): void {
-    for (let caller = this.#queue.first; caller !== undefined; caller = this.#queue.first) {
-      const node = this.#context.cluster.acquire(caller);
-      if (node === undefined && caller.refusal === "full") return;
+    const { cluster } = this.#context;
+    for (const caller of this.#queue.waiters()) {
+      const node = cluster.acquire(caller);
+      if (node === undefined && caller.refusal === "full") {
+        // One that has tried nodes may be waiting for others than those behind it.
+        if (caller.tried.isEmpty) return;
+        continue;
+      }
       this.#queue.leave(caller);
       caller.cancelSearch = undefined;
-      caller.dialDeadlineMs = this.#context.wheel.nowMs + this.#context.config.dialDeadlineMs;
+      this.#resetDeadline(caller);
       if (node === undefined) this.#whenNobody(caller);
       else this.connectTo(caller, node);
     }
@@ -152,7 +177,7 @@ export class FallbackRoundTripper {
     if (!isDialFault(code)) {
       this.#context.cluster.release(node, stamp);
       this.#context.counters.dialsFailedByOwnFault++;
-      this.#context.log.warn({ event: "dial_own_fault", node: node.id, code });
+      this.#context.log.warn({ event: "dial_own_fault", cluster: this.#context.name, node: node.id, code });
       caller.onUnreachable(new FnlbError("ERR_RESOURCES", `cannot dial: ${code}`));
       return;
     }
@@ -163,7 +188,7 @@ export class FallbackRoundTripper {
     this.#context.deadHosts.mark(node, code);
     this.#context.counters.fallbacks++;
     if (this.#context.wheel.nowMs >= caller.dialDeadlineMs) this.#giveUp(caller);
-    else this.connect(caller);
+    else this.#connect(caller);
   }
 
   #whenNobody(caller: Caller): void {
@@ -172,7 +197,11 @@ export class FallbackRoundTripper {
         this.#enqueue(caller);
         return;
       case "unhealthy":
+        this.#context.counters.requestsWithoutHealthyNode++;
         caller.onUnreachable(new FnlbError("ERR_NO_HEALTHY_NODE", "checks or breakers keep every node out"));
+        return;
+      case "empty":
+        caller.onUnreachable(new FnlbError("ERR_NO_NODE", "the cluster has no nodes"));
         return;
       case "drained":
         caller.onUnreachable(new FnlbError("ERR_NO_ACTIVE_NODE", "no node is active"));
@@ -200,10 +229,11 @@ export class FallbackRoundTripper {
       for (const node of nodes) this.#lastResorts.get(node)?.leave(wait);
       caller.cancelSearch = undefined;
     };
-    wait.onAlive = (node) => {
+    wait.onAlive = () => {
       leave();
-      caller.tried.delete(node.index);
-      this.connect(caller);
+      // None of them was tried on its own account: a caller that finds no place now waits like a newcomer.
+      for (const { index } of nodes) caller.tried.delete(index);
+      this.#connect(caller);
     };
     wait.onFailed = () => {
       if (--wait.remaining > 0) return;
@@ -222,7 +252,7 @@ export class FallbackRoundTripper {
       return;
     }
     const pool = this.#pools[node.index];
-    const started = new LastResort(node, () => this.#lastResorts.delete(node));
+    const started = new LastResort(() => this.#lastResorts.delete(node));
     this.#lastResorts.set(node, started);
     started.join(wait);
     pool.dial(started, timeoutMs);
@@ -231,9 +261,10 @@ export class FallbackRoundTripper {
   #giveUp(caller: Caller): void {
     const error = new ErrNoFallbackNodeFound();
     // A request that has tried every node says nothing about the cluster while one of them is alive.
-    if (!this.#isOffline && this.#context.cluster.nodes.every((node) => !node.alive || node.mode !== "active")) {
+    const { name, cluster, log } = this.#context;
+    if (!this.#isOffline && cluster.nodes.every((node) => !node.alive || node.mode !== "active")) {
       this.#isOffline = true;
-      this.#context.log.error({ event: "no_fallback_node_found", code: error.code }, error.message);
+      log.error({ event: "no_fallback_node_found", cluster: name, code: error.code }, error.message);
     }
     caller.onUnreachable(error);
   }
@@ -246,18 +277,16 @@ export class FallbackRoundTripper {
 
 interface LastResortWait {
   remaining: number;
-  onAlive: (node: Node) => void;
+  onAlive: () => void;
   onFailed: () => void;
 }
 
 /** A dial to a dead node that every request without a node waits for together. */
 class LastResort implements DialWaiter {
-  readonly #node: Node;
   readonly #onOver: () => void;
   readonly #waits = new Set<LastResortWait>();
 
-  constructor(node: Node, onOver: () => void) {
-    this.#node = node;
+  constructor(onOver: () => void) {
     this.#onOver = onOver;
   }
 
@@ -274,7 +303,7 @@ class LastResort implements DialWaiter {
     // To the pool first: the first of those who wait takes it from there.
     connection.pool.giveBack(connection, -1);
     connection.isFresh = true;
-    for (const wait of [...this.#waits]) if (this.#waits.has(wait)) wait.onAlive(this.#node);
+    for (const wait of [...this.#waits]) if (this.#waits.has(wait)) wait.onAlive();
   }
 
   onDialFailed(): void {

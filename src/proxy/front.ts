@@ -26,9 +26,11 @@ export class Front implements ClientHost {
   readonly #connections = new Set<ClientConnection>();
   readonly #turnedAway = new Set<TurnedAway>();
   readonly #perClient = new Map<string, number>();
+  #handshakes = 0;
   isDraining = false;
   tunnels = 0;
-  #onEmpty: (() => void) | undefined;
+  /** Who waits for the last connection to close: a drain, and a close that comes in the middle of it. */
+  #onEmpty: (() => void)[] = [];
 
   constructor(context: ProxyContext, routing: Routing) {
     this.context = context;
@@ -48,14 +50,46 @@ export class Front implements ClientHost {
     return this.#connections.size;
   }
 
+  /** Connections that are still in their TLS handshake. */
+  get handshakes(): number {
+    return this.#handshakes;
+  }
+
   get exchanges(): number {
     let count = 0;
     for (const connection of this.#connections) if (connection.isBusy) count++;
     return count;
   }
 
+  /**
+   * A place for a connection during its TLS handshake; what it returns gives it back. Undefined: there is none. A client
+   * that takes its time with the handshake takes it from those that a limit is there for, like any other.
+   */
+  admitHandshake(address: string, { proxyProtocol }: ListenerConfig): (() => void) | undefined {
+    const { counters, isTrusted } = this.context;
+    if (proxyProtocol && !isTrusted(address)) {
+      counters.connectionsRefusedByProxyHeader++;
+      return undefined;
+    }
+    if (this.#isFull) {
+      counters.connectionsRefusedByLimit++;
+      return undefined;
+    }
+    const client = proxyProtocol ? "" : address;
+    if (!this.admitClient(client)) return undefined;
+    this.#handshakes++;
+    return () => {
+      this.#handshakes--;
+      this.#dismissClient(client);
+    };
+  }
+
+  get #isFull(): boolean {
+    return this.#connections.size + this.#handshakes >= this.context.config.connectionsMax;
+  }
+
   accept(stream: ByteStream, listener: ListenerConfig): void {
-    const { config, counters, isTrusted } = this.context;
+    const { counters, isTrusted } = this.context;
     counters.connectionsAccepted++;
     const address = stream.remoteAddress;
     if (listener.proxyProtocol && !isTrusted(address)) {
@@ -63,7 +97,7 @@ export class Front implements ClientHost {
       stream.destroy();
       return;
     }
-    if (this.#connections.size >= config.connectionsMax) {
+    if (this.#isFull) {
       counters.connectionsRefusedByLimit++;
       this.#turnAway(stream, "ERR_AT_CAPACITY");
       return;
@@ -80,9 +114,11 @@ export class Front implements ClientHost {
 
   admitClient(address: string): boolean {
     const { config, counters } = this.context;
-    if (config.connectionsPerClientMax === 0 || address === "") return true;
+    if (address === "") return true;
+    const { connectionsPerClientMax } = config;
+    // Counted without a limit as well: a reload may set one.
     const count = this.#perClient.get(address) ?? 0;
-    if (count >= config.connectionsPerClientMax) {
+    if (connectionsPerClientMax > 0 && count >= connectionsPerClientMax) {
       counters.connectionsRefusedByClientLimit++;
       return false;
     }
@@ -122,13 +158,15 @@ export class Front implements ClientHost {
 
   onConnectionClosed(connection: ClientConnection): void {
     if (!this.#connections.delete(connection)) return;
-    const address = connection.countedAddress;
-    const count = this.#perClient.get(address);
-    if (count !== undefined) {
-      if (count === 1) this.#perClient.delete(address);
-      else this.#perClient.set(address, count - 1);
-    }
+    this.#dismissClient(connection.countedAddress);
     this.#noteIfEmpty();
+  }
+
+  #dismissClient(address: string): void {
+    const count = this.#perClient.get(address);
+    if (count === undefined) return;
+    if (count === 1) this.#perClient.delete(address);
+    else this.#perClient.set(address, count - 1);
   }
 
   /** Closes the connections that are idle now; the others close behind their response. */
@@ -141,14 +179,14 @@ export class Front implements ClientHost {
   }
 
   #noteIfEmpty(): void {
-    if (this.#isEmpty) this.#onEmpty?.();
+    if (this.#isEmpty) for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 
   /** Resolves once no connection is left, those that were turned away included. */
   whenEmpty(): Promise<void> {
     if (this.#isEmpty) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#onEmpty = resolve;
+      this.#onEmpty.push(resolve);
     });
   }
 

@@ -52,7 +52,8 @@ function readPart(part: KeyPart, head: RequestHead, buffer: Buffer, clientAddres
   }
 }
 
-function pathOf(head: RequestHead, buffer: Buffer): string {
+/** The path as received; an empty one of an absolute-form target is `/`. */
+export function pathOf(head: RequestHead, buffer: Buffer): string {
   return (head.lacksSlash ? "/" : "") + readLatin1(buffer, head.targetStart, head.pathEnd);
 }
 

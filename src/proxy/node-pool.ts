@@ -33,8 +33,7 @@ export class NodePool implements ConnectionPool, TimerOwner {
   #preferredTarget = 0;
   #earlyCloses = 0;
   readonly #waiting = new WaitingList();
-  #onEmpty: (() => void) | undefined;
-  #empty: Promise<void> | undefined;
+  #onEmpty: (() => void)[] = [];
   #isRetired = false;
   /** Coarse time of the last byte from this node, whatever exchange it belonged to. */
   lastByteMs = 0;
@@ -47,6 +46,11 @@ export class NodePool implements ConnectionPool, TimerOwner {
 
   get idleCount(): number {
     return this.#idle.length;
+  }
+
+  /** Neither a connection nor a dial is left. */
+  get isEmpty(): boolean {
+    return this.#all.size === 0 && this.#dials.size === 0;
   }
 
   get connectionCount(): number {
@@ -184,6 +188,7 @@ export class NodePool implements ConnectionPool, TimerOwner {
   retire(): Promise<void> {
     this.#isRetired = true;
     this.closeIdle();
+    this.#context.wheel.cancel(this.#sweep);
     return this.#whenEmpty();
   }
 
@@ -197,16 +202,12 @@ export class NodePool implements ConnectionPool, TimerOwner {
   }
 
   async #whenEmpty(): Promise<void> {
-    if (this.#all.size === 0 && this.#dials.size === 0) return;
-    this.#empty ??= new Promise((resolve) => {
-      this.#onEmpty = resolve;
-    });
-    await this.#empty;
+    while (!this.isEmpty) await new Promise<void>((resolve) => this.#onEmpty.push(resolve));
   }
 
   /** A connection or a dial has ended. */
   noteIfEmpty(): void {
-    if (this.#all.size === 0 && this.#dials.size === 0) this.#onEmpty?.();
+    if (this.isEmpty) for (const tell of this.#onEmpty.splice(0)) tell();
   }
 }
 

@@ -165,8 +165,7 @@ export class ResponseRelay {
     edits.upgradeToken = "";
     edits.affinityLine = "";
     edits.headers = undefined;
-    const loadHeader = this.#exchange.loadHeader();
-    if (loadHeader !== "") head.leaveOut(buffer, loadHeader);
+    this.#leaveOutOurs(buffer);
     const out = outBuffer(head.end - head.start + RESPONSE_ADDED_BYTES_MAX);
     counters.responses1xx++;
     this.#client.write(out, 0, composeResponse(head, buffer, out, 0, edits));
@@ -191,7 +190,7 @@ export class ResponseRelay {
     edits.dropsChunked = false;
     edits.connection = "Upgrade";
     edits.upgradeToken = buffer.toString("latin1", head.upgradeStart, head.upgradeEnd);
-    this.#addAffinity(buffer);
+    edits.affinityLine = this.#exchange.affinityLine();
     this.#applyRules(buffer);
     const out = outBuffer(this.#prepareHead());
     this.status = 101;
@@ -202,30 +201,27 @@ export class ResponseRelay {
     this.#exchange.upgrade(buffer, rest, end);
   }
 
-  /** Tells the client how to come back; what the node itself says in that field would be a second answer. */
-  #addAffinity(buffer: Buffer): void {
+  /** Fields between nodes and fnlb, and those between fnlb and clients, are not for nodes to say to clients. */
+  #leaveOutOurs(buffer: Buffer): void {
     const { affinity, responseHead: head } = this.#exchange.context;
-    this.#edits.affinityLine = "";
-    if (affinity === undefined) return;
-    const line = this.#exchange.affinityLine();
-    this.#edits.affinityLine = line;
-    if (line !== "" && affinity.field !== "cookie") head.leaveOut(buffer, affinity.field);
+    const loadHeader = this.#exchange.loadHeader();
+    if (loadHeader !== "") head.leaveOut(buffer, loadHeader);
+    if (affinity !== undefined && affinity.field !== "cookie") head.leaveOut(buffer, affinity.field);
   }
 
-  /** Reads and removes the load header, and gets the rules ready. */
+  /** Reads the load header, removes what is not for the client, and gets the rules ready. */
   #applyRules(buffer: Buffer): void {
     const exchange = this.#exchange;
     const loadHeader = exchange.loadHeader();
     if (loadHeader !== "") this.#takeLoadWait(buffer, loadHeader);
+    this.#leaveOutOurs(buffer);
     this.#edits.headers = exchange.responseEdits();
   }
 
   #takeLoadWait(buffer: Buffer, loadHeader: string): void {
-    const { responseHead: head } = this.#exchange.context;
-    const { fields } = head;
+    const { fields } = this.#exchange.context.responseHead;
     const index = fields.find(buffer, loadHeader);
     const waitMs = index < 0 ? 0 : parseGoDuration(buffer, fields.valueStart[index], fields.valueEnd[index]);
-    head.leaveOut(buffer, loadHeader);
     this.#exchange.onLoadWait(Math.max(0, waitMs));
   }
 
@@ -257,7 +253,7 @@ export class ResponseRelay {
     edits.addsChunked = isUntilClose && !isOld;
     edits.dropsChunked = isOld;
     edits.upgradeToken = "";
-    this.#addAffinity(buffer);
+    edits.affinityLine = exchange.affinityLine();
     this.#closesClient =
       !exchange.isPersistent ||
       !exchange.isRequestComplete ||
@@ -265,6 +261,8 @@ export class ResponseRelay {
       (isOld && (isChunked || isUntilClose));
     edits.connection = this.#closesClient ? "close" : isOld ? "keep-alive" : "";
     this.#applyRules(buffer);
+    // Not that of the cluster which the connection's last request went to.
+    this.#body.trailerBytesMax = exchange.context.config.responseHeadBytesMax;
     this.#body.begin(head.framing, head.contentLength, edits.dropsChunked);
     exchange.onResponseBegins();
 

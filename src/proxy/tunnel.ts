@@ -45,8 +45,11 @@ export class Tunnel implements TimerOwner {
   }
 
   noteProgress(): void {
+    if (this.#openEnds < 2) return;
     const { tunnelIdleTimeoutMs } = this.#context.config;
-    if (tunnelIdleTimeoutMs > 0 && this.#openEnds === 2) this.#context.wheel.schedule(this.#timer, tunnelIdleTimeoutMs);
+    if (tunnelIdleTimeoutMs > 0) this.#context.wheel.schedule(this.#timer, tunnelIdleTimeoutMs);
+    // A reload may have taken the limit off.
+    else this.#context.wheel.cancel(this.#timer);
   }
 
   onTimer(): void {

@@ -7,6 +7,8 @@ export interface CertificateWatchDependencies<Subject extends Reloadable> {
   readonly onReloaded: (subject: Subject) => void;
   /** Called once for each way in which new files cannot be used, not at every look at them. */
   readonly onFailed: (subject: Subject, error: Error) => void;
+  /** Read anew at each look. */
+  readonly subjects: () => readonly Subject[];
 }
 
 export interface CertificateWatchOptions {
@@ -17,29 +19,50 @@ export interface CertificateWatchOptions {
 const INTERVAL_MS = 10_000;
 
 /**
- * Looks at the files of every subject again and again until the signal ends it. By their contents: notifications of
- * the system get lost when a file is replaced by a rename or when a symbolic link above it is, as Kubernetes does.
+ * Looks at the files of every subject again and again. By their contents: notifications of the system get lost when a
+ * file is replaced by a rename or when a symbolic link above it is, as Kubernetes does.
  */
-export async function runCertificateWatch<Subject extends Reloadable>(
-  { clock, onReloaded, onFailed }: CertificateWatchDependencies<Subject>,
-  { intervalMs = INTERVAL_MS }: CertificateWatchOptions,
-  /** Read anew at each look. */
-  subjects: () => readonly Subject[],
-  signal: AbortSignal,
-): Promise<void> {
-  const failing = new Map<Subject, string>();
-  const look = async (subject: Subject): Promise<void> => {
+export class CertificateWatch<Subject extends Reloadable> {
+  readonly #dependencies: CertificateWatchDependencies<Subject>;
+  readonly #intervalMs: number;
+  /** What was told of subjects whose files cannot be used. */
+  readonly #failing = new WeakMap<Subject, string>();
+
+  constructor(
+    dependencies: CertificateWatchDependencies<Subject>,
+    { intervalMs = INTERVAL_MS }: CertificateWatchOptions = {},
+  ) {
+    this.#dependencies = dependencies;
+    this.#intervalMs = intervalMs;
+  }
+
+  /** Looks until the signal ends it. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (await sleep(this.#dependencies.clock, this.#intervalMs, signal)) await this.#lookAtAll();
+  }
+
+  /** Looks now. Whoever asks for it hears of failures that have been told already, too. */
+  async look(): Promise<void> {
+    for (const subject of this.#dependencies.subjects()) this.#failing.delete(subject);
+    await this.#lookAtAll();
+  }
+
+  async #lookAtAll(): Promise<void> {
+    await Promise.all(this.#dependencies.subjects().map((subject) => this.#lookAt(subject)));
+  }
+
+  async #lookAt(subject: Subject): Promise<void> {
+    const { onReloaded, onFailed } = this.#dependencies;
     try {
       const hasChanged = await subject.reload();
-      failing.delete(subject);
+      this.#failing.delete(subject);
       if (hasChanged) onReloaded(subject);
     } catch (error) {
       // A certificate and its key are two files: between the two replacements they do not fit for a moment.
       const { message } = error as Error;
-      if (failing.get(subject) === message) return;
-      failing.set(subject, message);
+      if (this.#failing.get(subject) === message) return;
+      this.#failing.set(subject, message);
       onFailed(subject, error as Error);
     }
-  };
-  while (await sleep(clock, intervalMs, signal)) await Promise.all(subjects().map(look));
+  }
 }

@@ -15,7 +15,7 @@ export class FileSnapshot<Value> implements Reloadable {
   readonly #files: readonly string[];
   readonly #build: (texts: PemTexts) => Value;
   #current: { readonly value: Value; readonly digest: string } | undefined;
-  #running: Promise<boolean> | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
   /** `build` throws `ERR_OPTION` for contents that cannot be used. */
   constructor(files: readonly string[], build: (texts: PemTexts) => Value) {
@@ -30,11 +30,11 @@ export class FileSnapshot<Value> implements Reloadable {
   }
 
   reload(): Promise<boolean> {
-    // One at a time: a slow read of old files must not end behind a quick one of new files.
-    this.#running ??= this.#reloadNow().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    // One after the other: a slow read of old files must not end behind a quick one of new files, and one that runs
+    // already may have missed what made somebody ask.
+    const reload = this.#last.then(() => this.#reloadNow());
+    this.#last = reload.catch(() => {});
+    return reload;
   }
 
   async #reloadNow(): Promise<boolean> {

@@ -5,9 +5,8 @@ import type { Clock } from "../core/clock.js";
 import type { Counters } from "../core/counters.js";
 import type { Log } from "../core/log.js";
 import type { DialSecurity } from "../core/stream.js";
-import { FnlbError } from "../errors.js";
 import { CertificateStore } from "./certificate-store.js";
-import { runCertificateWatch } from "./certificate-watch.js";
+import { CertificateWatch } from "./certificate-watch.js";
 import { NodeCredentials, NodeSecurity } from "./node-security.js";
 import type { TlsListening } from "./tls-listener.js";
 
@@ -20,28 +19,45 @@ export interface KeyringDependencies {
 /** The public authorities, the node's own name, and no certificate of ours. */
 const NODE_DEFAULTS: TlsNodeConfig = { caFile: "", serverName: "", certFile: "", keyFile: "", verifies: true };
 
+/** What a config needs besides what was there, until it is either put to use or given up. */
+export interface AdoptedKeys {
+  /** Forgets what only the config before needed. */
+  commit(): void;
+  /** Forgets what only this config needed. */
+  discard(): void;
+}
+
+/** What a listener adds to its certificates, see `TlsListening`. */
+export type ListeningOptions = Pick<TlsListening, "handshakeTimeoutMs" | "handshakesMax" | "admit">;
+
 /** Every certificate and authority of one balancer: for its listeners, and for the nodes that it dials. */
 export class Keyring {
   readonly #dependencies: KeyringDependencies;
   /** By content: what stays the same in another config is kept, and a hundred nodes share what they are dialled with. */
   #stores: ReadonlyMap<string, CertificateStore> = new Map();
   #credentials: ReadonlyMap<string, NodeCredentials> = new Map();
+  readonly #watch: CertificateWatch<CertificateStore | NodeCredentials>;
 
   constructor(dependencies: KeyringDependencies) {
     this.#dependencies = dependencies;
+    const { clock, log } = dependencies;
+    this.#watch = new CertificateWatch({
+      clock,
+      onReloaded: (subject) => log.info({ event: "certificates_reloaded", files: filesOf(subject) }),
+      onFailed: (subject, { message: reason }) =>
+        log.error({ event: "certificates_reload_failed", files: filesOf(subject), reason }),
+      subjects: () => this.#all.filter((subject) => filesOf(subject).length > 0),
+    });
   }
 
   /**
    * Reads what these need and what has not been read yet. Rejects with `ERR_OPTION`, which names the file that is at
-   * fault, and then nothing has changed. What is only needed by others is forgotten by the function that it resolves to.
+   * fault, and then nothing has changed.
    */
-  async adopt(listeners: readonly ListenerConfig[], nodes: readonly NodeConfig[]): Promise<() => void> {
+  async adopt(listeners: readonly ListenerConfig[], nodes: readonly NodeConfig[]): Promise<AdoptedKeys> {
     const stores = new Map<string, CertificateStore>();
-    for (const { tls, proxyProtocol } of listeners) {
+    for (const { tls } of listeners) {
       if (tls === undefined) continue;
-      // Proxies send that header in front of the handshake, where nobody would read it.
-      if (proxyProtocol)
-        throw new FnlbError("ERR_OPTION", "a listener must have either TLS or the PROXY protocol, got both");
       const key = keyOfListener(tls);
       stores.set(key, this.#stores.get(key) ?? this.#openStore(tls));
     }
@@ -52,14 +68,21 @@ export class Keyring {
       const key = keyOf(config);
       credentials.set(key, credentials.get(key) ?? this.#credentials.get(key) ?? new NodeCredentials(config));
     }
+    const [storesBefore, credentialsBefore] = [this.#stores, this.#credentials];
     const known = new Set<unknown>(this.#all);
     for (const subject of [...stores.values(), ...credentials.values()])
       if (!known.has(subject)) await subject.reload();
     this.#stores = new Map([...this.#stores, ...stores]);
     this.#credentials = new Map([...this.#credentials, ...credentials]);
-    return () => {
-      this.#stores = stores;
-      this.#credentials = credentials;
+    return {
+      commit: () => {
+        this.#stores = stores;
+        this.#credentials = credentials;
+      },
+      discard: () => {
+        this.#stores = storesBefore;
+        this.#credentials = credentialsBefore;
+      },
     };
   }
 
@@ -86,38 +109,29 @@ export class Keyring {
   }
 
   /** Reads every file again, now; what cannot be used is logged and leaves what it would have replaced. */
-  async reload(): Promise<void> {
-    for (const subject of this.#all) {
-      try {
-        if (await subject.reload()) this.#onReloaded(subject);
-      } catch (error) {
-        this.#onFailed(subject, error as Error);
-      }
-    }
+  reload(): Promise<void> {
+    return this.#watch.look();
   }
 
   /** Looks for changed files until the signal ends it. */
   run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#dependencies;
-    const hooks = { onReloaded: this.#onReloaded, onFailed: this.#onFailed };
-    const watched = () => this.#all.filter((subject) => filesOf(subject).length > 0);
-    return runCertificateWatch({ clock, ...hooks }, {}, watched, signal);
+    return this.#watch.run(signal);
   }
 
   /** What `Sockets.listen` wants of one of the listeners; undefined for one that speaks in the clear. */
-  listeningOf(
-    { tls }: ListenerConfig,
-    { handshakeTimeoutMs, handshakesMax }: Pick<TlsListening, "handshakeTimeoutMs" | "handshakesMax">,
-  ): TlsListening | undefined {
+  listeningOf({ tls, proxyProtocol }: ListenerConfig, options: ListeningOptions): TlsListening | undefined {
     if (tls === undefined) return undefined;
     const certificates = this.#stores.get(keyOfListener(tls));
     assert(certificates !== undefined, "a listener that the keyring does not know");
     const { clock, log, counters } = this.#dependencies;
     return {
+      ...options,
       certificates,
       clock,
-      handshakeTimeoutMs,
-      handshakesMax,
+      proxyProtocol,
+      onProxyHeaderRefused: () => {
+        counters.connectionsRefusedByProxyHeader++;
+      },
       onHandshakeRefused: () => {
         counters.handshakesRefusedByLimit++;
       },
@@ -140,18 +154,6 @@ export class Keyring {
     assert(credentials !== undefined, "a node that the keyring does not know");
     return new NodeSecurity(credentials, node.address.host);
   }
-
-  readonly #onReloaded = (subject: CertificateStore | NodeCredentials): void => {
-    this.#dependencies.log.info({ event: "certificates_reloaded", files: filesOf(subject) });
-  };
-
-  readonly #onFailed = (subject: CertificateStore | NodeCredentials, error: Error): void => {
-    this.#dependencies.log.error({
-      event: "certificates_reload_failed",
-      files: filesOf(subject),
-      reason: error.message,
-    });
-  };
 }
 
 function tlsOf({ address, tls = NODE_DEFAULTS }: NodeConfig): TlsNodeConfig | undefined {

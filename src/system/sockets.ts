@@ -75,20 +75,16 @@ function socketsOf(mode: "fast" | "plain", dial: Dial, takeOver: TakeOver): Sock
           throw listenError(again);
         });
       }
-      let acceptor = tls === undefined ? undefined : openTlsAcceptor(tls, onAccept);
+      const acceptor = tls === undefined ? undefined : openTlsAcceptor(tls, onAccept);
       if (acceptor === undefined) takeOver(server, onAccept);
-      else server.on("connection", (carrier) => acceptor?.take(carrier));
+      else server.on("connection", (carrier) => acceptor.take(carrier));
       // A failed accept closes one connection; the listener stays.
       server.on("error", () => {});
       const close = () => {
         server.close();
         acceptor?.close();
       };
-      const secure = (next: TlsListening) => {
-        acceptor?.retire();
-        acceptor = openTlsAcceptor(next, onAccept);
-      };
-      return { address: boundAddress(server), secure, close };
+      return { address: boundAddress(server), secure: (next) => acceptor?.secure(next), close };
     },
   };
 }

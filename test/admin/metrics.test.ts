@@ -69,6 +69,7 @@ function snapshotOf(given: Partial<BalancerSnapshot> = {}): BalancerSnapshot {
   return {
     sockets: "fast",
     connections: 0,
+    handshakes: 0,
     exchanges: 0,
     tunnels: 0,
     queued: 0,

@@ -20,7 +20,7 @@ async function refused(t: TestContext, args: readonly string[], reason: RegExp, 
 }
 
 describe("the command line", () => {
-  it("listens on 0.0.0.0:8081 and forwards to 127.0.0.1:8080 when nothing is said", async (t) => {
+  it("FA1: listens on 0.0.0.0:8081 and forwards to 127.0.0.1:8080 when nothing is said", async (t) => {
     const { stdout } = await runToEnd(t, ["--help"]);
     assert.match(stdout, /--listen .*[\s\S]*?\[default: 0\.0\.0\.0:8081\]/);
     assert.match(stdout, /--nodes .*[\s\S]*?\[default: 127\.0\.0\.1:8080\]/);
@@ -28,7 +28,7 @@ describe("the command line", () => {
     assert.equal((await program.event("forwarding")).msg, "forwarding calls to [127.0.0.1:8080]");
   });
 
-  it("says where it forwards to and listens", async (t) => {
+  it("FA1: says where it forwards to and listens", async (t) => {
     const program = runProgram(t, ["--listen", "127.0.0.1:0", "--nodes", "127.0.0.1, 127.0.0.2:9,127.0.0.3"]);
     assert.equal(
       (await program.event("forwarding")).msg,
@@ -44,7 +44,7 @@ describe("the command line", () => {
     ["-nodes=NODE", "-listen=127.0.0.1:0"],
     ["--nodes=NODE", "--listen=127.0.0.1:0"],
   ])
-    it(`takes the form ${args.join(" ")}`, async (t) => {
+    it(`FA2: takes the form ${args.join(" ")}`, async (t) => {
       const node = await startFunctionNode(t, { name: "a" });
       const program = runProgram(
         t,
@@ -54,7 +54,7 @@ describe("the command line", () => {
       assert.equal(response.headers.get("x-node"), "a");
     });
 
-  it("lists every option under its heading, with its default and its variable", async (t) => {
+  it("FA2: lists every option under its heading, with its default and its variable", async (t) => {
     for (const flag of ["--help", "-help", "-h"]) {
       const { code, stdout, stderr } = await runToEnd(t, [flag]);
       assert.equal(code, 0);
@@ -74,7 +74,7 @@ describe("the command line", () => {
     assert.deepEqual(await runToEnd(t, ["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" });
   });
 
-  it("refuses what it does not know", async (t) => {
+  it("FA2: refuses what it does not know", async (t) => {
     await refused(t, ["--bogus"], /bogus/);
     await refused(t, ["-bogus", "1"], /bogus/);
     await refused(t, ["--port", "8081"], /port/);
@@ -117,7 +117,7 @@ describe("the command line", () => {
     assert.equal((await fetch(`http://127.0.0.1:${await program.port()}/`)).headers.get("x-node"), "a");
   });
 
-  it("ends with 1 when it cannot start", async (t) => {
+  it("FA2: ends with 1 when it cannot start", async (t) => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     t.after(() => server.close());

@@ -5,38 +5,16 @@ import { getGlobalDispatcher, request, setGlobalDispatcher, fetch as undiciFetch
 import { FallbackRoundTripper, type FallbackRoundTripperOptions } from "../../src/client/fallback-round-tripper.js";
 import { weightedRoundRobin } from "../../src/core/policies/weighted-round-robin.js";
 import { localNode } from "../support/balancer.js";
+import { openDispatcher, pathTo, type Told } from "../support/dispatcher.js";
 import { type FunctionNode, startFunctionNode, startFunctionNodes } from "../support/function-node.js";
-import { keyOf, orderOf } from "../support/paths.js";
+import { orderOf } from "../support/paths.js";
 import { startRawOrigin } from "../support/raw-origin.js";
 
-interface Told {
-  readonly node: string;
-  readonly target: string;
-  readonly bodyBytes: number;
-}
-
-function open(t: TestContext, ports: readonly number[], options: Partial<FallbackRoundTripperOptions> = {}) {
-  const events: unknown[] = [];
-  const note = (fields: { readonly event: string }) => events.push(fields.event);
-  const log = { debug: note, info: note, warn: note, error: note };
-  const dispatcher = new FallbackRoundTripper({ nodes: ports.map((port) => `127.0.0.1:${port}`), log, ...options });
-  t.after(async () => {
-    await dispatcher.destroy();
-    assert.deepEqual(
-      dispatcher.nodes.map(({ inFlight }) => inFlight),
-      ports.map(() => 0),
-      "every node is given back",
-    );
-  });
-  return { dispatcher, events };
-}
-
-const idOf = ({ port }: { readonly port: number }) => `127.0.0.1:${port}`;
-const pathTo = (nodes: readonly { readonly port: number }[], node: { readonly port: number }) =>
-  keyOf(
-    nodes.map(({ port }) => localNode(port)),
-    idOf(node),
-    "/f",
+const open = (t: TestContext, ports: readonly number[], options: Partial<FallbackRoundTripperOptions> = {}) =>
+  openDispatcher(
+    t,
+    ports.map((port) => ({ port })),
+    options,
   );
 
 async function ask(
@@ -85,10 +63,11 @@ describe("fallback round tripper as a dispatcher", () => {
 
   it("brings any request whose node refuses to the next one, a POST with a body that is a stream too", async (t) => {
     const nodes = await startFunctionNodes(t, 3);
-    const { dispatcher, events } = open(
+    const opened = open(
       t,
       nodes.map(({ port }) => port),
     );
+    const { dispatcher } = opened;
     const path = pathTo(nodes, nodes[0]);
     await nodes[0].stop();
     const body = Readable.from(Array.from({ length: 100 }, () => Buffer.alloc(1000)));
@@ -103,7 +82,7 @@ describe("fallback round tripper as a dispatcher", () => {
       [false, true, true],
     );
     assert.equal((await ask(dispatcher, path)).node, (await ask(dispatcher, path)).node, "one substitute");
-    assert.deepEqual(events, ["node_dead"]);
+    assert.deepEqual(opened.eventNames, ["node_dead"]);
   });
 
   it("gives a node its paths back when a ping succeeds", async (t) => {

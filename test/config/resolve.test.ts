@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { printConfig } from "../../src/cli/print-config.js";
+import { parseConfigFile } from "../../src/config/config-file.js";
 import { environmentName, OPTION_LIST, OPTIONS, type OptionName } from "../../src/config/options.js";
 import { type ConfigSources, type OptionValue, resolveConfig as resolveWhole } from "../../src/config/resolve.js";
 import { FnlbError } from "../../src/errors.js";
 import { DEFAULTS, type FlatConfig } from "../support/balancer.js";
+import { schemaFaults } from "../support/config-schema.js";
 
 /** The settings of the process and of its only cluster. */
 function resolveConfig(sources?: ConfigSources): FlatConfig {
@@ -29,6 +32,22 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
       {
         address: { kind: "tcp", host: "0.0.0.0", port: 9443 },
         proxyProtocol: false,
+        tls: {
+          certificates: [{ certFile: "cert.pem", keyFile: "cert.pem" }],
+          clientCaFile: "",
+          clientCertificates: "none",
+          minVersion: "1.2",
+        },
+      },
+    ],
+  ],
+  "proxy-tls-listen": [
+    "unix:/run/s.sock",
+    "listeners",
+    [
+      {
+        address: { kind: "unix", path: "/run/s.sock" },
+        proxyProtocol: true,
         tls: {
           certificates: [{ certFile: "cert.pem", keyFile: "cert.pem" }],
           clientCaFile: "",
@@ -153,15 +172,27 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
 /** What an option needs beside it to be accepted. */
 const NEEDED: Readonly<Partial<Record<OptionName, Partial<Record<OptionName, string>>>>> = {
   "tls-listen": { "tls-cert": "cert.pem" },
-  "tls-key": { "tls-cert": "a.pem" },
-  "tls-client-auth": { "tls-client-ca": "ca.pem" },
-  "tls-client-ca": { "tls-client-auth": "require" },
+  "proxy-tls-listen": { "tls-cert": "cert.pem" },
+  "tls-cert": { "tls-listen": ":443" },
+  "tls-key": { "tls-listen": ":443", "tls-cert": "a.pem" },
+  "tls-min-version": { "tls-listen": ":443", "tls-cert": "a.pem" },
+  "tls-client-auth": { "tls-listen": ":443", "tls-cert": "a.pem", "tls-client-ca": "ca.pem" },
+  "tls-client-ca": { "tls-listen": ":443", "tls-cert": "a.pem", "tls-client-auth": "require" },
+  "node-tls-ca": { nodes: "https://a" },
+  "node-tls-name": { nodes: "https://a" },
+  "node-tls-cert": { nodes: "https://a" },
+  "node-tls-key": { nodes: "https://a", "node-tls-cert": "us.pem" },
+  "node-tls-verify": { nodes: "https://a" },
   "maglev-table-size": { policy: "maglev" },
   "wrr-mode": { policy: "weighted-round-robin" },
   rebalance: { policy: "weighted-round-robin" },
   "sticky-cookie": { "sticky-codec": "raw" },
   "sticky-header": { "sticky-codec": "raw" },
   "sticky-secret": { "sticky-cookie": "fnlb" },
+  "outlier-ejection": { "outlier-ejection-max": "1d" },
+  "outlier-ejection-max": { "outlier-ejection": "1" },
+  "breaker-open": { "breaker-open-max": "1d" },
+  "breaker-open-max": { "breaker-open": "1" },
 };
 
 function refusal(options: Partial<Record<OptionName, OptionValue>>, env: Record<string, string> = {}): string {
@@ -187,7 +218,7 @@ describe("the table of options", () => {
     });
   });
 
-  it("reaches every field of the config, each by one option, both as a flag and from the environment", () => {
+  it("reaches every field of the config, each by one option: flag, variable, key of a file, and as `check --print` has it", () => {
     const reached = new Map<string, string[]>();
     for (const [name] of OPTION_LIST) {
       const [text, field, value] = OTHER_VALUES[name];
@@ -198,7 +229,18 @@ describe("the table of options", () => {
           given,
         ]),
       );
-      for (const config of [resolveConfig({ options: { ...needed, [name]: text } }), resolveConfig({ env })]) {
+      const options = { ...needed, [name]: text };
+      const inFile = (file: string) => resolveConfig({ file: parseConfigFile(file, name) });
+      const printed = [{ options }, { env }].map((sources) => printConfig(sources));
+      assert.match(printed[0], new RegExp(`^${name}: .* # --${name}$`, "m"));
+      assert.match(printed[1], new RegExp(`^${name}: .* # ${environmentName(name)}$`, "m"));
+      assert.deepEqual(schemaFaults(options), [], name);
+      for (const config of [
+        resolveConfig({ options }),
+        resolveConfig({ env }),
+        inFile(JSON.stringify(options)),
+        ...printed.map((file) => inFile(file.replace("(secret)", text))),
+      ]) {
         const others = Object.keys(needed).map((other) => OTHER_VALUES[other as OptionName][1]);
         const kept = Object.fromEntries(others.map((other) => [other, config[other]]));
         assert.deepEqual(config, { ...resolveConfig(), ...kept, [field]: value }, name);
@@ -208,7 +250,7 @@ describe("the table of options", () => {
     const defaults = resolveConfig();
     assert.deepEqual([...reached.keys()].sort(), Object.keys(defaults).sort());
     for (const [field, names] of reached)
-      assert.equal(names.length, field === "listeners" ? 3 : 1, `${field} is reached by ${names.join(", ")}`);
+      assert.equal(names.length, field === "listeners" ? 4 : 1, `${field} is reached by ${names.join(", ")}`);
   });
 
   it("says of each option what it is for, and has no option called port, which Kubernetes would set", () => {
@@ -273,21 +315,16 @@ describe("resolving a config", () => {
   it("refuses a bad value of every option that can be bad", () => {
     for (const [name, { kind }] of OPTION_LIST) {
       // What they may be is judged where they are put to use.
-      if (
-        [
-          "access-log",
-          "log-file",
-          "tls-cert",
-          "node-tls-ca",
-          "node-tls-cert",
-          "node-tls-key",
-          "check-path",
-          "check-host",
-          "check-body",
-          "check-min-version",
-        ].includes(name)
-      )
-        continue;
+      const isFree = [
+        "access-log",
+        "log-file",
+        "check-body",
+        "tls-cert",
+        "node-tls-ca",
+        "node-tls-cert",
+        "node-tls-key",
+      ];
+      if (isFree.includes(name)) continue;
       for (const bad of kind === "list" || kind === "text" ? ["a b?", "\0"] : ["", "NaN", "-1", "1 2", "?"]) {
         assert.match(refusal({ [name]: bad }), new RegExp(`^option "${name}" must be `), `${name} ${bad}`);
         assert.match(refusal({}, { [environmentName(name)]: bad }), new RegExp(environmentName(name)));
@@ -334,6 +371,11 @@ describe("resolving a config", () => {
       /option "tls-key" must be as many files as --tls-cert has, 2/,
     );
     assert.match(refusal({ "tls-cert": "a", "tls-client-auth": "require" }), /given with --tls-client-auth/);
+    assert.match(refusal({ "proxy-tls-listen": ":443" }), /option "proxy-tls-listen" must be given with --tls-cert/);
+    assert.match(
+      refusal({ "tls-listen": [":1", ":1"], "tls-cert": "a" }),
+      /^option "tls-listen" must be free of repeated addresses/,
+    );
     assert.match(refusal({ listen: ":1", "tls-listen": ":1", "tls-cert": "a" }), /repeated/);
   });
 
@@ -349,6 +391,35 @@ describe("resolving a config", () => {
       verifies: false,
     });
     assert.equal(plain.tls, undefined);
+  });
+
+  it("refuses options of TLS where nobody speaks it", () => {
+    for (const options of [
+      { "tls-cert": "a.pem" },
+      { "tls-min-version": "1.3" },
+      { "tls-client-auth": "request", "tls-client-ca": "ca.pem" },
+    ])
+      assert.match(refusal(options), /^option "tls-[a-z-]+" must be left out without --tls-listen/);
+    for (const [name, text] of [
+      ["node-tls-ca", "ca.pem"],
+      ["node-tls-name", "a"],
+      ["node-tls-verify", "false"],
+    ]) {
+      assert.match(refusal({ nodes: "http://a:443", [name]: text }), /must be left out where no node is https/);
+      resolveConfig({ options: { nodes: "a,https://b", [name]: text } });
+    }
+    assert.match(
+      refusal({ nodes: "https://a", "node-tls-key": "us.key" }),
+      /^option "node-tls-key" must be left out without --node-tls-cert/,
+    );
+    resolveConfig({ options: { "tls-client-auth": "none", "node-tls-verify": true }, env: { FNLB_TLS_CERT: "" } });
+    const text = (ca: string, nodes: string) =>
+      `clusters:\n  a: { nodes: ${nodes}, ${ca} }\n  b: { nodes: "https://b" }\nroutes: [{ cluster: a }]\n`;
+    const read = (ca: string, nodes: string, env = {}) =>
+      resolveWhole({ env, file: parseConfigFile(text(ca, nodes), "fnlb.yaml") });
+    read("attempts: 2", "a", { FNLB_NODE_TLS_CA: "ca.pem" });
+    read("node-tls-ca: ca.pem", '"https://a"');
+    assert.throws(() => read("node-tls-ca: ca.pem", "a"), /fnlb\.yaml.* must be left out where no node is https/);
   });
 
   it("refuses two listeners at one address, but not two free ports", () => {

@@ -23,6 +23,8 @@ describe("node", () => {
   it("is asked for by its host and its port, as a URL has them", () => {
     assert.equal(hostOf(tcp("10.0.0.1", 8080)), "10.0.0.1:8080");
     assert.equal(hostOf(tcp("fn.example", 80)), "fn.example");
+    const secure = (port: number) => nodeAt({ kind: "tcp", host: "fn.example", port, basePath: "", tls: true });
+    assert.deepEqual([hostOf(secure(443)), hostOf(secure(80))], ["fn.example", "fn.example:80"]);
     assert.equal(hostOf(tcp("::1", 8080)), "[::1]:8080");
     assert.equal(hostOf(nodeAt({ kind: "unix", path: "/run/fn.sock", basePath: "" })), "localhost");
   });

@@ -190,7 +190,7 @@ describe("header rules that are refused", () => {
       (error) => {
         assert.ok(error instanceof FnlbError);
         assert.equal(error.code, "ERR_OPTION");
-        assert.match(error.message, new RegExp(`^option "${scope.message}Header" must be a rule .+, got "`));
+        assert.match(error.message, new RegExp(`^option "${scope.message}-header" must be a rule .+, got "`));
         assert.match(error.message, expected);
         return true;
       },

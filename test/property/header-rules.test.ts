@@ -72,11 +72,20 @@ function accepted(made: readonly RuleMade[], scope: HeaderRuleScope): [readonly 
   ];
 }
 
+const inLowerCase = (name: string) => name.toLowerCase();
+/** Some servers take `X_Y` for `X-Y`: no rule for a request leaves one of them behind. */
+const withoutUnderscores = (name: string) => name.toLowerCase().replaceAll("_", "-");
+
 /** What rules make of the fields that would be sent without them. */
-function expected(fields: Fields, made: readonly RuleMade[], values: Readonly<Record<string, string>>): Fields {
+function expected(
+  fields: Fields,
+  made: readonly RuleMade[],
+  values: Readonly<Record<string, string>>,
+  sameName: (name: string) => string,
+): Fields {
   let left = fields;
   for (const { rule, fillIn } of made) {
-    const isOther = ([name]: readonly [string, string]) => name.toLowerCase() !== rule.name.toLowerCase();
+    const isOther = ([name]: readonly [string, string]) => sameName(name) !== sameName(rule.name);
     if (rule.action !== "add") left = left.filter(isOther);
     if (rule.action !== "remove") left = [...left, [rule.name, fillIn(values)]];
   }
@@ -147,7 +156,7 @@ describe("random header rules and prefixes", () => {
           const host = fields.find(([name]) => name === "X-Forwarded-Host")?.[1] ?? "";
           // The codec's node is called so.
           const values = { client: CLIENT, host, node: "node" };
-          assertFields(sent, expected(fields, kept, values), kept, shown);
+          assertFields(sent, expected(fields, kept, values, withoutUnderscores), kept, shown);
         }
       }),
       { seed: SEED, numRuns: RUNS },
@@ -180,7 +189,12 @@ describe("random header rules and prefixes", () => {
         const framing = [head.end, head.framing, head.contentLength, head.isPersistent];
         head.parse(before.head, 0, before.head.length, isHead);
         assert.deepEqual(framing, [after.head.length, head.framing, head.contentLength, head.isPersistent], shown);
-        assertFields(fieldsOf(is), expected(fieldsOf(was), kept, { client: CLIENT, node: NODE }), kept, shown);
+        assertFields(
+          fieldsOf(is),
+          expected(fieldsOf(was), kept, { client: CLIENT, node: NODE }, inLowerCase),
+          kept,
+          shown,
+        );
       }),
       { seed: SEED, numRuns: RUNS },
     );

@@ -141,6 +141,17 @@ describe("drain", () => {
     await client.log.untilClosed();
   });
 
+  it("ends with a close within its delay, also while a client holds on to its connection", async (t) => {
+    const origin = await startRawOrigin(t);
+    const { port, balancer } = await startBalancer(t, { nodes: [origin.port], drainDelayMs: 60_000 });
+    const client = await connectClient(t, port);
+    const drained = balancer.drain();
+    assert.equal((await client.ask("OPTIONS * HTTP/1.1\r\nHost: fn\r\n\r\n")).header("connection"), "close");
+    await balancer.close();
+    assert.deepEqual(await drained, { cut: 0 });
+    await client.log.untilEnd();
+  });
+
   it("ends a start that is under way: nothing stays open behind it", async (t) => {
     const balancer = createBalancer(oneCluster({ ...DEFAULTS, nodes: [localNode(1)] }), {
       log: { debug() {}, info() {}, warn() {}, error() {} },

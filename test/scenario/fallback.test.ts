@@ -22,7 +22,7 @@ async function startBesideHole(t: TestContext) {
 }
 
 describe("fallback", () => {
-  it("serves a request whose node refuses at the next node on the ring, in the same request", async (t) => {
+  it("FA6: serves a request whose node refuses at the next node on the ring, in the same request", async (t) => {
     const nodes = await startFunctionNodes(t, 3);
     const { port, config, balancer, event } = await startBalancer(t, { nodes: nodes.map((node) => node.port) });
     const client = await connectClient(t, port);
@@ -41,7 +41,7 @@ describe("fallback", () => {
     );
   });
 
-  it("keeps one substitute for each key of a dead node without dialling it again, and spreads its keys over the others", async (t) => {
+  it("FA7, FA21: keeps one substitute for each key of a dead node without dialling it again, and spreads its keys over the others", async (t) => {
     const nodes = await startFunctionNodes(t, 4);
     const clock = new FakeClock();
     const { port, config, balancer, event } = await startBalancer(
@@ -65,7 +65,7 @@ describe("fallback", () => {
     assert.equal(counters.fallbacks, 1);
   });
 
-  it("cascades to the next node when the substitute dies too", async (t) => {
+  it("FA8: cascades to the next node when the substitute dies too", async (t) => {
     const nodes = await startFunctionNodes(t, 3);
     const { port, config } = await startBalancer(t, { nodes: nodes.map((node) => node.port) });
     const client = await connectClient(t, port);
@@ -90,7 +90,7 @@ describe("fallback", () => {
     assert.equal(balancer.snapshot().counters.retries, 0, "a failed dial is no attempt");
   });
 
-  it("gives a node its keys back at the first ping that succeeds", async (t) => {
+  it("FA9: gives a node its keys back at the first ping that succeeds", async (t) => {
     const nodes = await startFunctionNodes(t, 3);
     const clock = new FakeClock();
     const { port, config, balancer, event, events } = await startBalancer(
@@ -117,7 +117,7 @@ describe("fallback", () => {
     assert.deepEqual(flips, ["node_dead", "node_alive"], "only flips are logged");
   });
 
-  it("answers 502 with a problem when every node is dead, and logs it once", async (t) => {
+  it("FA10: answers 502 with a problem when every node is dead, and logs it once", async (t) => {
     const nodes = await startFunctionNodes(t, 3);
     const { port, balancer, events } = await startBalancer(t, { nodes: nodes.map((node) => node.port) });
     const client = await connectClient(t, port);
@@ -140,7 +140,7 @@ describe("fallback", () => {
     assert.equal(balancer.snapshot().counters.problems, 5);
   });
 
-  it("serves the very next request when one of the dead nodes is back, without waiting for a ping", async (t) => {
+  it("FA11: serves the very next request when one of the dead nodes is back, without waiting for a ping", async (t) => {
     const nodes = await startFunctionNodes(t, 3);
     const clock = new FakeClock();
     const { port, event } = await startBalancer(t, { nodes: nodes.map((node) => node.port) }, { clock });
@@ -158,7 +158,7 @@ describe("fallback", () => {
     assert.ok(await event("no_fallback_node_found"), "a second transition is told again");
   });
 
-  it("brings the first POST to a node that has just died whole to another node", async (t) => {
+  it("FA15: brings the first POST to a node that has just died whole to another node", async (t) => {
     const nodes = await startFunctionNodes(t, 3);
     const { port, config } = await startBalancer(t, { nodes: nodes.map((node) => node.port) });
     const body = randomBytes(1024 * 1024);
@@ -175,7 +175,7 @@ describe("fallback", () => {
     }
   });
 
-  it("brings a chunked POST whole to another node as well", async (t) => {
+  it("FA15: brings a chunked POST whole to another node as well", async (t) => {
     const nodes = await startFunctionNodes(t, 2);
     const { port, config } = await startBalancer(t, { nodes: nodes.map((node) => node.port) });
     const [path] = pathsOf(config.nodes, nodes[0].address, 1);
@@ -187,7 +187,7 @@ describe("fallback", () => {
     assert.equal(response.json().bodyHash, createHash("sha256").update("hello world").digest("hex"));
   });
 
-  it("does not call a node dead when a client goes away", async (t) => {
+  it("FA17: does not call a node dead when a client goes away", async (t) => {
     const nodes = await startFunctionNodes(t, 3, { onHead: () => true });
     const { port, config, balancer, until } = await startBalancer(t, { nodes: nodes.map((node) => node.port) });
     const [path] = pathsOf(config.nodes, nodes[0].address, 1);
@@ -203,7 +203,7 @@ describe("fallback", () => {
     assert.deepEqual([seen[0].alive, seen[0].suspect, counters.nodeDeaths, counters.retries], [true, false, 0, 0]);
   });
 
-  it("passes on whatever status a node answers, and marks nothing", async (t) => {
+  it("FA5, FA18: passes on whatever status a node answers, and marks nothing", async (t) => {
     const nodes = await startFunctionNodes(t, 2, {
       answer: (_request, response, call) => {
         response.writeHead(Number(call.target.slice(1)), { location: "http://elsewhere.example/" });
@@ -222,7 +222,7 @@ describe("fallback", () => {
     assert.deepEqual([counters.nodeDeaths, counters.retries, counters.nodeSuspicions], [0, 0, 0]);
   });
 
-  it("gives up on a node that drops SYNs after the connect timeout, and its pings delay nobody else's revival", async (t) => {
+  it("FA20: gives up on a node that drops SYNs after the connect timeout, and its pings delay nobody else's revival", async (t) => {
     const clock = new FakeClock();
     const hole = await startBlackHole(t);
     const [other, third] = await startFunctionNodes(t, 2);
@@ -292,7 +292,7 @@ describe("fallback", () => {
     assert.equal(other.calls.length, 0);
   });
 
-  it("answers 502 in time when every node is a black hole", async (t) => {
+  it("FA10: answers 502 in time when every node is a black hole", async (t) => {
     const clock = new FakeClock();
     const hole = await startBlackHole(t);
     const { port, until } = await startBalancer(t, { nodes: [hole.port] }, { clock });
@@ -303,7 +303,7 @@ describe("fallback", () => {
     assert.equal((await client.response()).json().code, "ERR_NO_FALLBACK_NODE_FOUND");
   });
 
-  it("aims a request at the base path of the node that takes it, also on a fallback", async (t) => {
+  it("FA14: aims a request at the base path of the node that takes it, also on a fallback", async (t) => {
     const origin = await startRawOrigin(t);
     const gone = await startRawOrigin(t);
     const based = (port: number, basePath: string) => ({

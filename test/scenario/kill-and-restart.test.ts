@@ -47,7 +47,7 @@ function call(agent: Agent, port: number, method: string, target: string): Promi
 }
 
 describe("killing and restarting nodes at random under load", () => {
-  it("shows no client an error for a request that did not reach a node, and sends no POST twice", async (t) => {
+  it("FA6, FA16: shows no client an error for a request that did not reach a node, and sends no POST twice", async (t) => {
     const nodes = await Promise.all(["a", "b", "c", "d"].map((name) => startNodeProcess(t, { name })));
     const { port, balancer, until } = await startBalancer(t, {
       nodes: nodes.map((node) => node.port),

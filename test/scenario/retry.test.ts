@@ -34,7 +34,7 @@ describe("a node that was reached and fails before it answers", () => {
       assert.equal(nodes[0].alive, true, "only a failed dial puts a node into the dead-host set");
     });
 
-    it(`never has a POST sent twice when it ${how}`, async (t) => {
+    it(`FA16: never has a POST sent twice when it ${how}`, async (t) => {
       const bad = await startRawOrigin(t, onConnection);
       const good = await startFunctionNode(t, { name: "good" });
       const { port, config, balancer } = await startBalancer(t, { nodes: [bad.port, good.port] });
@@ -159,7 +159,7 @@ describe("an idle connection that died unseen", () => {
     assert.equal(balancer.snapshot().nodes[0].suspect, false);
   });
 
-  it("ends a POST that was written to it with 502, for the node may have read it", async (t) => {
+  it("FA16: ends a POST that was written to it with 502, for the node may have read it", async (t) => {
     const origin = await startRawOrigin(t, (peer) => {
       peer.socket.once("data", () => {
         peer.send(ok("first"));

@@ -6,7 +6,7 @@ import { orderOf, pathsOf } from "../support/paths.js";
 import { connectClient } from "../support/raw-peer.js";
 
 describe("routing", () => {
-  it("sends a path to the same node, whatever its query", async (t) => {
+  it("FA13: sends a path to the same node, whatever its query", async (t) => {
     const nodes = await startFunctionNodes(t, 3);
     const { port, config } = await startBalancer(t, { nodes: nodes.map((node) => node.port) });
     const client = await connectClient(t, port);
@@ -22,7 +22,19 @@ describe("routing", () => {
     }
   });
 
-  it("lets every node of the list receive calls", async (t) => {
+  it("sends a path without a slash of its own to the node of /, by its path or where the key is missing", async (t) => {
+    const nodes = await startFunctionNodes(t, 3);
+    for (const key of [[{ kind: "path" }], [{ kind: "header", name: "x-user" }]] as const) {
+      const { port, config } = await startBalancer(t, { nodes: nodes.map((node) => node.port), key });
+      const home = nodes.find(({ address }) => address === orderOf(config.nodes, "/")[0]);
+      const client = await connectClient(t, port);
+      for (const target of ["/", "/?q", "http://fn", "http://fn/", "http://fn?q"]) {
+        assert.equal((await client.ask(`GET ${target} HTTP/1.1\r\nHost: fn\r\n\r\n`)).json().node, home?.name, target);
+      }
+    }
+  });
+
+  it("FA5: lets every node of the list receive calls", async (t) => {
     const nodes = await startFunctionNodes(t, 3);
     const { port, config } = await startBalancer(t, { nodes: nodes.map((node) => node.port) });
     const client = await connectClient(t, port);

@@ -10,7 +10,7 @@ import { ok, startRawOrigin } from "../support/raw-origin.js";
 import { connectClient } from "../support/raw-peer.js";
 
 describe("streaming", () => {
-  it("delivers each event of a stream before the response ends", async (t) => {
+  it("FA12: delivers each event of a stream before the response ends", async (t) => {
     const steps: (() => void)[] = [];
     const node = await startFunctionNode(t, {
       name: "a",
@@ -47,7 +47,7 @@ describe("streaming", () => {
     assert.equal((await client.response("POST")).status, 200);
   });
 
-  it("ends the node's work when the client goes away", async (t) => {
+  it("FA12: ends the node's work when the client goes away", async (t) => {
     let isAborted = () => {};
     const aborted = new Promise<void>((resolve) => {
       isAborted = resolve;
@@ -70,7 +70,7 @@ describe("streaming", () => {
 });
 
 describe("websocket", () => {
-  it("talks through a tunnel with a client that is not ours", async (t) => {
+  it("FA12: talks through a tunnel with a client that is not ours", async (t) => {
     // A server of single-frame text messages: accepts (RFC 6455 §4.2.2) and echoes in upper case.
     const server = createServer();
     server.on("upgrade", (request, socket) => {

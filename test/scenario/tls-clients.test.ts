@@ -439,14 +439,6 @@ for (const sockets of ["fast", "plain"]) {
       });
     });
 
-    it("with the PROXY protocol on the same listener: nothing is opened", async (t) => {
-      const listener = listening({ certificates: [certificateFiles(t).writePair("first", first)] });
-      await assert.rejects(
-        async () => startBalancer(t, { nodes: [1], listeners: [{ ...listener, proxyProtocol: true }] }, { sockets }),
-        { code: "ERR_OPTION" },
-      );
-    });
-
     it("expired: is used, and the log says so", async (t) => {
       const issued = authority.issue({ dns: ["old.example"], validUntil: new Date(Date.now() - 3_600_000) });
       const pair = certificateFiles(t).writePair("old", issued);

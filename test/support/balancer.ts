@@ -152,6 +152,20 @@ export async function startBalancer(
   config: TestConfig,
   dependencies: Partial<BalancerDependencies> = {},
 ): Promise<TestBalancer> {
+  const complete: FlatConfig = {
+    ...DEFAULTS,
+    ...config,
+    nodes: config.nodes.map((node) => (typeof node === "number" ? localNode(node) : node)),
+  };
+  return { ...(await startConfig(t, oneCluster(complete), dependencies)), config: complete };
+}
+
+/** As `startBalancer`, with a whole config. */
+export async function startConfig(
+  t: TestContext,
+  config: Config,
+  dependencies: Partial<BalancerDependencies> = {},
+): Promise<Omit<TestBalancer, "config">> {
   const events: LogEvent[] = [];
   const arrivals = new ByteLog();
   const given = new Set<LogEvent>();
@@ -160,17 +174,13 @@ export async function startBalancer(
     arrivals.wake();
   };
   const log = { debug: record("debug"), info: record("info"), warn: record("warn"), error: record("error") };
-  const complete: FlatConfig = {
-    ...DEFAULTS,
-    ...config,
-    nodes: config.nodes.map((node) => (typeof node === "number" ? localNode(node) : node)),
-  };
-  const balancer = createBalancer(oneCluster(complete), { log, random: seeded(++started), ...dependencies });
+  const balancer = createBalancer(config, { log, random: seeded(++started), ...dependencies });
   t.after(async () => {
     await balancer.close();
-    const { connections, exchanges, tunnels, queued, timers, nodes } = balancer.snapshot();
+    const { connections, handshakes, exchanges, tunnels, queued, timers, nodes } = balancer.snapshot();
     const left = {
       connections,
+      handshakes,
       exchanges,
       tunnels,
       queued,
@@ -181,14 +191,22 @@ export async function startBalancer(
     const none = nodes.map(() => 0);
     assert.deepEqual(
       left,
-      { connections: 0, exchanges: 0, tunnels: 0, queued: 0, timers: 0, inFlight: none, nodeConnections: none },
+      {
+        connections: 0,
+        handshakes: 0,
+        exchanges: 0,
+        tunnels: 0,
+        queued: 0,
+        timers: 0,
+        inFlight: none,
+        nodeConnections: none,
+      },
       "something was left after close",
     );
   });
   const addresses = await balancer.listen();
   return {
     balancer,
-    config: complete,
     addresses,
     port: Number(/:(\d+)$/.exec(addresses[0])?.[1] ?? 0),
     events,

@@ -63,6 +63,10 @@ export interface TlsOrigin {
   /** What went wrong in handshakes, in order. */
   readonly failures: readonly string[];
   accept(): Promise<TlsClient>;
+  /** Connections that come from now on are accepted, and their handshakes are not answered. */
+  freeze(): void;
+  /** Those that come from now on are answered again. */
+  thaw(): void;
 }
 
 export async function startTlsOrigin(
@@ -75,13 +79,14 @@ export async function startTlsOrigin(
   const failures: string[] = [];
   const arrivals = new ByteLog();
   let given = 0;
+  let isFrozen = false;
   const handshakes = createTlsServer(options);
   handshakes.on("tlsClientError", (error: NodeJS.ErrnoException) => failures.push(error.code ?? error.message));
   // Below the TLS server, so that its sockets may stay half open and be reset.
   const server = createServer({ allowHalfOpen: true }, (carrier) => {
     carriers.add(carrier);
     carrier.on("error", () => {});
-    handshakes.emit("connection", carrier);
+    if (!isFrozen) handshakes.emit("connection", carrier);
   });
   handshakes.on("secureConnection", (socket) => {
     const { _parent: carrier } = socket as unknown as { readonly _parent: Socket };
@@ -106,5 +111,11 @@ export async function startTlsOrigin(
     connections,
     failures,
     accept: () => arrivals.until(`connection ${given + 1} of a node`, () => connections[given] && connections[given++]),
+    freeze() {
+      isFrozen = true;
+    },
+    thaw() {
+      isFrozen = false;
+    },
   };
 }

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
-import { symlinkSync, unlinkSync } from "node:fs";
+import { closeSync, constants, openSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
 import { describe, it, type TestContext } from "node:test";
 import type { TlsListenerConfig } from "../../src/config/tls.js";
 import { CertificateStore, type CertificateSummary } from "../../src/system/certificate-store.js";
-import { runCertificateWatch } from "../../src/system/certificate-watch.js";
+import { CertificateWatch } from "../../src/system/certificate-watch.js";
 import { type CertificateFiles, certificateFiles, createAuthority, encryptKey } from "../support/certificates.js";
-import { eventually, FakeClock } from "../support/fake-clock.js";
+import { eventually, FakeClock, turns } from "../support/fake-clock.js";
 
 const authority = createAuthority();
 const localhost = authority.issue({ dns: ["localhost"] });
@@ -204,6 +205,38 @@ describe("certificate store", () => {
   });
 });
 
+/** The writing end, as soon as somebody reads. */
+async function openFifo(path: string): Promise<number> {
+  for (;;) {
+    try {
+      return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, "ENXIO");
+      await turns(1);
+    }
+  }
+}
+
+describe("reading files again", () => {
+  it("sees what was replaced while an earlier look was still under way", async (t) => {
+    const files = certificateFiles(t);
+    const { certFile, keyFile } = files.writePair("a", localhost);
+    const store = storeOf({ certificates: [{ certFile, keyFile }] });
+    await store.reload();
+    // A FIFO is read when the test says so: this look has the old certificate, and waits for its key.
+    unlinkSync(keyFile);
+    execFileSync("mkfifo", [keyFile]);
+    const earlier = store.reload();
+    const writer = await openFifo(keyFile);
+    files.writePair("a", authority.issue({ dns: ["next"] }));
+    const later = store.reload();
+    writeSync(writer, localhost.key);
+    closeSync(writer);
+    assert.deepEqual(await Promise.all([earlier, later]), [false, true]);
+    assert.deepEqual(store.certificates[0].names, ["next"]);
+  });
+});
+
 describe("certificate watch", () => {
   async function watch(t: TestContext, certFile: string, keyFile: string) {
     const clock = new FakeClock();
@@ -219,20 +252,22 @@ describe("certificate watch", () => {
       },
     };
     const stop = new AbortController();
-    const loop = runCertificateWatch(
-      {
-        clock,
-        onReloaded: () => news.push(store.certificates[0].names.join()),
-        onFailed: (_subject, { message }) => news.push(message.includes("must hold the key") ? "misfit" : "gone"),
-      },
-      {},
-      () => [subject],
-      stop.signal,
-    );
+    const certificates = new CertificateWatch({
+      clock,
+      onReloaded: () => news.push(store.certificates[0].names.join()),
+      onFailed: (_subject, { message }) => news.push(message.includes("must hold the key") ? "misfit" : "gone"),
+      subjects: () => [subject],
+    });
+    const loop = certificates.run(stop.signal);
     t.after(() => stop.abort());
     return {
       news,
       clock,
+      /** Somebody asks for a look. */
+      async ask() {
+        await certificates.look();
+        return news.splice(0);
+      },
       /** Ten seconds pass, and what they bring is over. */
       async look() {
         const before = looks;
@@ -268,6 +303,20 @@ describe("certificate watch", () => {
     assert.deepEqual(news, [], "not before its time");
     await stop();
     assert.equal(clock.pending, 0);
+  });
+
+  it("looks at once when asked, tells whoever asks also what was told before, and then not again", async (t) => {
+    const files = certificateFiles(t);
+    const { certFile, keyFile } = files.writePair("a", localhost);
+    const { look, ask, stop } = await watch(t, certFile, keyFile);
+    files.write("a.key", authority.issue({ dns: ["next"] }).key);
+    assert.deepEqual(await ask(), ["misfit"]);
+    assert.deepEqual(await look(), []);
+    assert.deepEqual(await ask(), ["misfit"]);
+    files.writePair("a", authority.issue({ dns: ["next"] }));
+    assert.deepEqual(await Promise.all([ask(), ask()]), [["next"], []], "one change is told once");
+    assert.deepEqual(await look(), []);
+    await stop();
   });
 
   it("notices a symbolic link above the file that now leads elsewhere", async (t) => {

@@ -40,6 +40,9 @@ for (const mode of ["fast", "plain"]) {
         handshakeTimeoutMs: 10_000,
         handshakesMax: 1024,
         clock,
+        proxyProtocol: false,
+        admit: () => () => {},
+        onProxyHeaderRefused: () => assert.fail("no header is awaited"),
         onHandshakeRefused: () => {
           seen.refused++;
         },

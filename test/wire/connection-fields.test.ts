@@ -26,7 +26,7 @@ describe("the fields of one hop", () => {
     ["HTTP2-Settings", "Connection: HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n", ""],
     ["an end-to-end field that Connection names", "Connection: cookie\r\nCookie: a=b\r\n", ""],
   ]) {
-    it(`stay behind: ${name}`, async (t) => {
+    it(`FA4: stay behind: ${name}`, async (t) => {
       const wire = await startWire(t);
       await assertForwarded(
         wire,
@@ -88,7 +88,7 @@ describe("the fields of one hop", () => {
 });
 
 describe("the fields of a response's hop", () => {
-  it("stay behind as those of a request do, and Set-Cookie stays a list", async (t) => {
+  it("FA4: stay behind as those of a request do, and Set-Cookie stays a list", async (t) => {
     const kept =
       "HTTP/1.1 200 Fine by me\r\nserver: n\r\nSet-Cookie: a=1\r\nX-Latin: \xff\r\nSet-Cookie: b=2; Path=/\r\n" +
       "Trailer: X\r\nContent-Length: 2\r\nset-cookie: c=3, d=4\r\nVia: 1.1 inner\r\n";

@@ -49,7 +49,7 @@ describe("a request's fields", () => {
     await assertForwarded(wire, `${head}\r\n`, head + wire.added());
   });
 
-  it("are not joined by a User-Agent, an Accept-Encoding or anything else that was not sent", async (t) => {
+  it("FA4, FA22: are not joined by a User-Agent, an Accept-Encoding or anything else that was not sent", async (t) => {
     const wire = await startWire(t);
     await assertForwarded(wire, "GET / HTTP/1.1\r\nHost: fn\r\n\r\n", `GET / HTTP/1.1\r\nHost: fn\r\n${wire.added()}`);
   });

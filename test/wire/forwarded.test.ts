@@ -39,7 +39,7 @@ const ROWS: readonly Row[] = [
     (wire) => proto + host + port(wire),
   ],
   [
-    "join several -For fields in their order into one",
+    "FA4: join several -For fields in their order into one",
     {},
     "X-Forwarded-For: a, b\r\nx-forwarded-for: c\r\nX-Forwarded-For:\r\nX-Forwarded-For: d\r\n",
     "",

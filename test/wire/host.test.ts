@@ -43,7 +43,7 @@ describe("Host", () => {
     "a_b-c~d",
     "%41",
   ]) {
-    it(`${host} reaches the node as it came`, async (t) => {
+    it(`FA4: ${host} reaches the node as it came`, async (t) => {
       const wire = await startWire(t);
       const head = `GET / HTTP/1.1\r\nhOST:\t ${host} \r\n`;
       await assertForwarded(wire, `${head}\r\n`, head + wire.added(host));

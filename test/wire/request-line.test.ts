@@ -110,7 +110,7 @@ describe("a request line", () => {
     '/"<>^`{|}',
     "/!$&'()+,-.:=@_~",
   ]) {
-    it(`is forwarded byte by byte with the target ${target}`, async (t) => {
+    it(`FA3: is forwarded byte by byte with the target ${target}`, async (t) => {
       const wire = await startWire(t);
       const head = `GET ${target} HTTP/1.1\r\nHost: fn\r\n`;
       await assertForwarded(wire, `${head}\r\n`, head + wire.added());

@@ -114,7 +114,7 @@ describe("a response", () => {
       `${OK}b:1\r\nA:  2 \r\nSet-Cookie: a\r\nDate: x\r\nSet-Cookie: b\r\nX:\r\nServer: \xff\r\nContent-Length: 0\r\n\r\n`,
     ],
   ]) {
-    it(`with ${name} reaches the client in exactly this way`, async (t) => {
+    it(`FA22: with ${name} reaches the client in exactly this way`, async (t) => {
       const { client, node } = await startExchange(t);
       node.send(bytes);
       await client.log.untilLength(relayed.length);
@@ -123,7 +123,7 @@ describe("a response", () => {
   }
 
   for (const status of [300, 301, 302, 303, 307, 308]) {
-    it(`of ${status} reaches the client unfollowed`, async (t) => {
+    it(`FA18: of ${status} reaches the client unfollowed`, async (t) => {
       const response = `HTTP/1.1 ${status} Elsewhere\r\nLocation: http://elsewhere.example/x\r\nContent-Length: 4\r\n\r\ngone`;
       const { client, origin, balancer } = await startWire(t, {}, { onConnection: answering(response) });
       client.send("GET / HTTP/1.1\r\nHost: fn\r\n\r\n");

@@ -1,0 +1,82 @@
+import { stringify } from "yaml";
+import type { FileRoute } from "../config/config-file.js";
+import { isClusterOption, OPTION_LIST, OPTIONS, type OptionName } from "../config/options.js";
+import { type ConfigSources, clusterNames, type Origin, originOf } from "../config/resolve.js";
+
+/**
+ * What the sources come to, as a config file of its own that means the same, with the place that each value comes from.
+ * On top what holds for the process and for every cluster that says nothing else. Secrets are left out.
+ */
+export function printConfig(sources: ConfigSources): string {
+  const { file } = sources;
+  const lines: string[] = [];
+  for (const [name] of OPTION_LIST) if (isInForce(name, sources)) lines.push(line(name, originOf(name, sources), ""));
+  if (file !== undefined && file.clusters.size > 0) {
+    lines.push("clusters:", ...[...file.clusters.keys()].flatMap((cluster) => clusterLines(cluster, sources)));
+  }
+  lines.push("routes:", ...routeLines(sources));
+  return `${lines.join("\n")}\n`;
+}
+
+const OTHER_LISTENERS: readonly OptionName[] = ["proxy-listen", "tls-listen", "proxy-tls-listen"];
+
+/** Does anybody go by the value that holds for all? */
+function isInForce(name: OptionName, sources: ConfigSources): boolean {
+  // Where there are only listeners for proxies or TLS, the default one is not opened.
+  if (name === "listen" && originOf(name, sources).isDefault) {
+    return OTHER_LISTENERS.every((other) => originOf(other, sources).texts.join("") === "");
+  }
+  if (!isClusterOption(name)) return true;
+  return clusterNames(sources.file).some((cluster) => !originOf(name, sources, cluster).isOwn);
+}
+
+function clusterLines(cluster: string, sources: ConfigSources): string[] {
+  const own = OPTION_LIST.flatMap(([name]) => {
+    const origin = originOf(name, sources, cluster);
+    return origin.isOwn ? line(name, origin, "    ") : [];
+  });
+  return own.length === 0 ? [`  ${inline(cluster)}: {}`] : [`  ${inline(cluster)}:`, ...own];
+}
+
+function line(name: OptionName, { texts, place }: Origin, indent: string): string {
+  const { kind } = OPTIONS[name];
+  const [first] = texts;
+  // Numbers and the like are written without quotes, as they would be by hand.
+  const isPlain = !["text", "list"].includes(kind);
+  const value = texts.length > 1 ? texts : first;
+  const shown = isSecret(name, first) ? "(secret)" : isPlain ? first.trim() : inline(value);
+  return commented(`${indent}${name}: ${shown}`, place);
+}
+
+function isSecret(name: OptionName, text: string): boolean {
+  return name.endsWith("-secret") && text !== "";
+}
+
+function routeLines({ file }: ConfigSources): string[] {
+  if (file !== undefined && file.routes.length > 0) return file.routes.map(routeLine);
+  const [cluster] = clusterNames(file);
+  return [commented(`  - ${inline({ name: cluster, cluster })}`, "default")];
+}
+
+function routeLine(route: FileRoute): string {
+  const entries: Record<string, unknown> = {};
+  for (const [key, { texts }] of route.entries) entries[key] = texts.length === 1 ? texts[0] : texts;
+  if (route.headers.length > 0) {
+    // Not by assignment: a field may be called __proto__.
+    entries.header = Object.fromEntries(route.headers.map(({ name, value }) => [name, value?.texts[0] ?? null]));
+  }
+  return commented(`  - ${inline(entries)}`, route.place);
+}
+
+/** On one line, whatever the texts are. */
+function inline(value: unknown): string {
+  const yaml = stringify(value, { collectionStyle: "flow", lineWidth: 0 }).replace(/\n$/, "");
+  // JSON is YAML, and keeps line ends and the like in one line.
+  return /[\p{Cc}\p{Zl}\p{Zp}]/u.test(yaml) ? JSON.stringify(value) : yaml;
+}
+
+const COMMENT_COLUMN = 48;
+
+function commented(text: string, place: string): string {
+  return `${text.padEnd(COMMENT_COLUMN)} # ${place.replaceAll(/\s+/g, " ")}`;
+}
