@@ -1,9 +1,11 @@
 // What a pick costs: hashing the path and finding its node must not grow with the nodes, nor finding its route with the
 // routes. `npm run build` first. Rendezvous is the exception, and says so. Behind it what protection costs while all is
-// well, and what a head costs, as it comes and with header rules.
+// well, what statistics cost, and what a head costs, as it comes and with header rules.
 
 import { CircuitBreaker } from "../dist/core/breaker.js";
+import { ClusterStats } from "../dist/core/cluster-stats.js";
 import { hashString } from "../dist/core/hash.js";
+import { Histogram } from "../dist/core/histogram.js";
 import { LoadWait } from "../dist/core/load-wait.js";
 import { createNode } from "../dist/core/node.js";
 import { NodeSet } from "../dist/core/node-set.js";
@@ -15,8 +17,10 @@ import { composeResponse } from "../dist/http1/compose-response.js";
 import { compileHeaderRules } from "../dist/http1/header-rules.js";
 import { RequestHead } from "../dist/http1/request-head.js";
 import { ResponseHead } from "../dist/http1/response-head.js";
+import { Attempt } from "../dist/proxy/attempt.js";
 import { forwardedLines } from "../dist/proxy/forwarded.js";
 import { RouteTable } from "../dist/proxy/route-table.js";
+import { systemClock } from "../dist/system/clock.js";
 
 const PICKS = 1_000_000;
 const ROUNDS = 5;
@@ -113,6 +117,34 @@ console.log(`\n${"ns per good answer, nodes:".padEnd(40)}${COUNTS.map(cell).join
 const protection = COUNTS.map(protectionNs);
 for (const [row, title] of ["outlier, observe", "breaker, mayPass", "breaker, noteAcquired and observe"].entries()) {
   console.log(`${title.padEnd(40)}${protection.map((columns) => cell(columns[row].toFixed(1))).join("")}`);
+}
+
+/** What an attempt pays to be counted, and timed where `observes` says all are: at both ends, for its node and its cluster. */
+function statsNs(observes) {
+  const cluster = { observes, noteAnswered() {}, release() {} };
+  const context = { clock: systemClock, wheel: { nowMs: 0 }, stats: new ClusterStats(), cluster };
+  const nodes = nodesOf(16, even);
+  const attempt = new Attempt();
+  return nsPer((turn) => {
+    const node = nodes[turn & 15];
+    attempt.arrive(context);
+    attempt.begin(context, node, 0);
+    attempt.settle();
+    attempt.notePassedOn(context, node, 200);
+    attempt.release(context, node, 200);
+  });
+}
+
+const histogram = new Histogram();
+const samples = Float64Array.from({ length: 4096 }, (_, turn) => 10 ** (-1 + turn / 1024));
+console.log("\nns per call, statistics");
+for (const [title, ns] of [
+  ["clock, now", nsPer(() => systemClock.now())],
+  ["histogram, add", nsPer((turn) => histogram.add(samples[turn & 4095]))],
+  ["an attempt, counted, one in 16 timed", statsNs(false)],
+  ["an attempt, counted and timed", statsNs(true)],
+]) {
+  console.log(`${title.padEnd(40)}${cell(ns.toFixed(1))}`);
 }
 
 const LIMITS = { headBytesMax: 16_384, headFieldsMax: 100, targetBytesMax: 8192, responseHeadBytesMax: 65_536 };

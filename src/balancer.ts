@@ -10,16 +10,17 @@ import { trustOf } from "./assembly/trust.js";
 import type { ClusterConfig, Config, NodeConfig } from "./config/config.js";
 import { type Clock, sleep } from "./core/clock.js";
 import { Counters } from "./core/counters.js";
+import { Histogram } from "./core/histogram.js";
 import type { Log } from "./core/log.js";
 import type { OpenLookup } from "./core/lookup.js";
-import type { NodeCheck, NodeMode } from "./core/node.js";
+import type { BalancerSnapshot } from "./core/snapshot.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
 import { AccessLog } from "./proxy/access-log.js";
 import type { ProxyContext } from "./proxy/context.js";
 import { Front } from "./proxy/front.js";
 import { openStore } from "./store/open-store.js";
-import type { Store, StoreState } from "./store/store.js";
+import type { Store } from "./store/store.js";
 import { type Resolve, systemResolve } from "./system/address-book.js";
 import { systemClock } from "./system/clock.js";
 import { connectionsWithin, descriptorLimit } from "./system/descriptor-limit.js";
@@ -48,45 +49,6 @@ export interface BalancerDependencies {
 export interface DrainResult {
   /** Exchanges and tunnels that had to be cut because the shutdown timeout ran out. */
   readonly cut: number;
-}
-
-export interface NodeSnapshot {
-  /** Name of its cluster. */
-  readonly cluster: string;
-  readonly id: string;
-  readonly alive: boolean;
-  readonly suspect: boolean;
-  /** Outlier detection keeps it out for a while. */
-  readonly ejected: boolean;
-  /** What active checks say. */
-  readonly check: NodeCheck;
-  readonly breaker: "closed" | "open" | "half-open";
-  readonly mode: NodeMode;
-  readonly weight: number;
-  /** Exchanges and tunnels that it serves now. */
-  readonly inFlight: number;
-  readonly connections: number;
-  readonly idleConnections: number;
-}
-
-/** What a running balancer looks like at one moment; counters only grow. */
-export interface BalancerSnapshot {
-  /** How it talks to the system: "fast" (handles) or "plain" (public API); "closed" before `listen`. */
-  readonly sockets: "fast" | "plain" | "closed";
-  /** The store that replicas share, see `--store`; always "up" where there is none and one process knows for itself. */
-  readonly store: StoreState;
-  readonly connections: number;
-  /** Client connections that are still in their TLS handshake. */
-  readonly handshakes: number;
-  readonly exchanges: number;
-  readonly tunnels: number;
-  /** Requests that wait for a place in a cluster. */
-  readonly queued: number;
-  /** Timeouts that are armed on the data path. */
-  readonly timers: number;
-  /** Of all clusters, in the order of the config. */
-  readonly nodes: readonly NodeSnapshot[];
-  readonly counters: Readonly<Counters>;
 }
 
 /** A running load balancer. Nothing is opened before `listen`. */
@@ -139,6 +101,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   const { openLookup = () => systemLookup() } = dependencies;
   proveConfig(config, { clock, random });
   const counters = new Counters();
+  const timerDelay = new Histogram();
   const wheel = new TimerWheel({ tickMs: TICK_MS, slots: WHEEL_SLOTS });
   const stopping = new AbortController();
   const loops = new Set<Promise<unknown>>();
@@ -164,6 +127,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     while (await sleep(clock, TICK_MS, stopping.signal)) {
       const now = clock.now();
       virtual += Math.min(now - before, LEAP_MS);
+      timerDelay.add(Math.max(0, now - before - TICK_MS));
       before = now;
       wheel.advance(virtual);
     }
@@ -426,6 +390,9 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         tunnels: running?.front.tunnels ?? 0,
         queued: clusters.reduce((sum, { roundTripper }) => sum + roundTripper.queued, 0),
         timers: wheel.size,
+        isDraining: draining !== undefined,
+        limits: { connectionsMax: config.connectionsMax, tunnelsMax: config.tunnelsMax },
+        clusters: clusters.map((cluster) => cluster.snapshot()),
         nodes: clusters.flatMap((cluster) =>
           cluster.nodes.map(({ node, breaker, connections, idleConnections }) => ({
             cluster: cluster.name,
@@ -440,9 +407,11 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
             inFlight: node.inFlight,
             connections,
             idleConnections,
+            stats: node.stats.copy(),
           })),
         ),
         counters: { ...counters },
+        timerDelay: timerDelay.copy(),
       };
     },
   };

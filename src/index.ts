@@ -1,10 +1,8 @@
 export {
   type Balancer,
   type BalancerDependencies,
-  type BalancerSnapshot,
   createBalancer,
   type DrainResult,
-  type NodeSnapshot,
 } from "./balancer.js";
 export { FallbackRoundTripper, type FallbackRoundTripperOptions } from "./client/fallback-round-tripper.js";
 export type { NodeTlsOptions } from "./client/node-client.js";
@@ -107,4 +105,5 @@ export {
   rebalanceOptions,
 } from "./core/rebalance.js";
 export { Rebalancer, type RebalancerDependencies, type RebalancerOptions } from "./core/rebalancer.js";
+export type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "./core/snapshot.js";
 export { ErrNoFallbackNodeFound, type ErrorCode, FnlbError, HTTP_STATUS } from "./errors.js";

@@ -40,7 +40,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["balancer.ts", "client"],
   ["assembly"],
   ["system"],
-  ["proxy", "health", "discovery", "store"],
+  ["proxy", "health", "discovery", "store", "admin"],
   ["http1", "config"],
   ["core"],
   ["errors.ts"],

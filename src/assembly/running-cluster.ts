@@ -1,17 +1,13 @@
 import type { ClusterConfig, ClusterSettings, ProcessSettings } from "../config/config.js";
 import type { NodeConfig } from "../config/node-address.js";
-import type { BreakerState, CircuitBreaker } from "../core/breaker.js";
+import type { BreakerState } from "../core/breaker.js";
 import { sleep } from "../core/clock.js";
-import { type Cluster, staticCluster } from "../core/cluster.js";
+import { ClusterStats } from "../core/cluster-stats.js";
 import { DeadHosts } from "../core/dead-hosts.js";
-import type { Exchange } from "../core/exchange.js";
-import { LoadWait } from "../core/load-wait.js";
 import type { OpenLookup } from "../core/lookup.js";
 import { createNode, type Node } from "../core/node.js";
-import type { OutlierDetector } from "../core/outlier.js";
-import type { Policy } from "../core/policies/policy.js";
-import { Rebalancer } from "../core/rebalancer.js";
 import type { Edited } from "../core/registry.js";
+import type { ClusterSnapshot } from "../core/snapshot.js";
 import type { DialSecurity } from "../core/stream.js";
 import { type Ping, tcpPing } from "../health/ping.js";
 import { runPingLoop } from "../health/ping-loop.js";
@@ -25,11 +21,11 @@ import type { Store } from "../store/store.js";
 import { AddressBook, type Resolve } from "../system/address-book.js";
 import { affinityOf } from "./affinity.js";
 import { Checks } from "./checks.js";
+import { ClusterParts } from "./cluster-parts.js";
 import { DiscoveredNodes } from "./discovered-nodes.js";
 import { EditedNodes } from "./edited-nodes.js";
-import { AFFINITY_FIELDS, BREAKER_FIELDS, CHECK_FIELDS, OUTLIER_FIELDS, POLICY_FIELDS } from "./part-fields.js";
-import { policyOf } from "./policy.js";
-import { breakerOf, outlierOf, requestEditsOf, responseEditsOf, retryBudgetOf } from "./protection.js";
+import { AFFINITY_FIELDS, CHECK_FIELDS } from "./part-fields.js";
+import { requestEditsOf, responseEditsOf, retryBudgetOf } from "./protection.js";
 
 export interface RunningClusterDependencies {
   readonly context: ProxyContext;
@@ -101,12 +97,7 @@ export class RunningCluster {
   /** How each node is spoken to in TLS. */
   readonly #tlsTexts = new WeakMap<Node, string | undefined>();
   readonly #securities = new WeakMap<Node, DialSecurity>();
-  /** Shared by a cluster and the one that takes its place when the policy changes. */
-  readonly #total = { inFlight: 0 };
-  #policy: Policy;
-  #loadWait: LoadWait | undefined;
-  #outlier: OutlierDetector | undefined;
-  #breaker: CircuitBreaker | undefined;
+  readonly #parts: ClusterParts;
   /** What the nodes were made of. */
   #wish: Wish;
   #nodes: readonly Node[];
@@ -118,7 +109,7 @@ export class RunningCluster {
   #isRunning = false;
 
   constructor(dependencies: RunningClusterDependencies, { name, ...settings }: ClusterConfig) {
-    const { context, resolve, stopping } = dependencies;
+    const { context, random, resolve, stopping } = dependencies;
     const { clock, log, counters, dial } = context;
     this.name = name;
     this.#dependencies = dependencies;
@@ -131,17 +122,25 @@ export class RunningCluster {
     const securityOf = (node: Node) => this.#securities.get(node);
     this.#addressBook = new AddressBook({ clock, log, resolve, securityOf }, config, this.#nodes);
     const { targetsOf, doubt } = this.#addressBook;
-    this.#policy = this.#makePolicy(config);
-    this.#loadWait = this.#makeLoadWait(config);
-    this.#outlier = this.#makeOutlier(config);
-    this.#breaker = this.#makeBreaker(config);
+    this.#parts = new ClusterParts(
+      {
+        context,
+        random,
+        name,
+        affinity: () => this.#context.affinity,
+        onRoom: () => this.roundTripper.onRoom(),
+        onReturn: (node) => this.#context.cluster.noteReturn(node),
+      },
+      config,
+    );
     this.#context = {
       ...context,
       requestEdits: requestEditsOf(config, config),
       responseEdits: responseEditsOf(config),
       name,
       config,
-      cluster: this.#makeCluster(config),
+      cluster: this.#parts.clusterOf(config, this.#nodes),
+      stats: new ClusterStats(),
       affinity: affinityOf(config, clock),
       deadHosts: new DeadHosts({
         onDead: (node, code) => this.#onDead(node, code),
@@ -156,7 +155,7 @@ export class RunningCluster {
       onSuspect: (node, reason) => {
         if (node.suspect || !node.alive) return;
         node.suspect = true;
-        this.#outlier?.noteHealth();
+        this.#parts.outlier?.noteHealth();
         counters.nodeSuspicions++;
         log.warn({ event: "node_suspect", ...this.#naming(node), reason });
         this.#pools[node.index].releaseWaiting();
@@ -164,7 +163,7 @@ export class RunningCluster {
       onTrusted: (node) => {
         if (!node.suspect) return;
         node.suspect = false;
-        this.#outlier?.noteHealth();
+        this.#parts.outlier?.noteHealth();
         this.#context.cluster.noteReturn(node);
         log.info({ event: "node_trusted", ...this.#naming(node) });
       },
@@ -174,17 +173,17 @@ export class RunningCluster {
     this.roundTripper = new FallbackRoundTripper(this.#context, this.#pools);
     this.#checks = new Checks({
       context: this.#context,
-      random: dependencies.random,
+      random,
       signal: this.#signal,
       keep: dependencies.keep,
       onChange: () => {
-        this.#outlier?.noteHealth();
+        this.#parts.outlier?.noteHealth();
         this.roundTripper.onRoom();
       },
     });
     this.#discovered = new DiscoveredNodes({
       context: this.#context,
-      random: dependencies.random,
+      random,
       openLookup: dependencies.openLookup,
       signal: this.#signal,
       keep: dependencies.keep,
@@ -199,9 +198,29 @@ export class RunningCluster {
   get nodes(): readonly NodeState[] {
     return this.#nodes.map((node) => {
       const { connectionCount, idleCount } = this.#pools[node.index];
-      const breaker = this.#breaker?.stateOf(node)?.kind ?? "closed";
+      const breaker = this.#parts.breaker?.stateOf(node)?.kind ?? "closed";
       return { node, breaker, connections: connectionCount, idleConnections: idleCount };
     });
+  }
+
+  snapshot(): ClusterSnapshot {
+    const { stats, config, retryBudget } = this.#context;
+    const { queueMax, clusterConnectionsMax, nodeConnectionsMax, nodeIdleConnectionsMax, retryReserve } = config;
+    return {
+      name: this.name,
+      stats: stats.copy(),
+      queued: this.roundTripper.queued,
+      inFlight: this.#parts.inFlight,
+      retryTokens: retryBudget.tokens,
+      isPanic: this.#parts.outlier?.isPanic ?? false,
+      limits: {
+        queueMax,
+        clusterConnectionsMax,
+        nodeConnectionsMax,
+        nodeIdleConnectionsMax,
+        retryTokensMax: retryReserve,
+      },
+    };
   }
 
   /** Looks for nodes, names and what operators have said; resolves when each has had its first answer, or a short time to get one. */
@@ -250,7 +269,7 @@ export class RunningCluster {
   }
 
   async #runOutlier(): Promise<void> {
-    while (await sleep(this.#context.clock, OUTLIER_LOOP_MS, this.#signal)) this.#outlier?.advance();
+    while (await sleep(this.#context.clock, OUTLIER_LOOP_MS, this.#signal)) this.#parts.outlier?.advance();
   }
 
   /**
@@ -301,7 +320,11 @@ export class RunningCluster {
     if (changed("responseHeadBytesMax")) context.responseHead = new ResponseHead(config);
     if (changed("pingIntervalMs", "pingTimeoutMs"))
       for (const node of [...this.#pingLoops.keys()]) this.#keepPinging(node);
-    if (this.#remakeParts(changed)) context.cluster = this.#makeCluster(config);
+    const isNewAffinity = changed(...AFFINITY_FIELDS);
+    if (isNewAffinity) context.affinity = affinityOf(config, context.clock);
+    if (this.#parts.remake(changed, config, this.#nodes) || isNewAffinity) {
+      context.cluster = this.#parts.clusterOf(config, this.#nodes);
+    }
     if (changed("discover")) this.#discovered.restart(this.#wish.named);
     this.#adoptNodes(staged);
     if (changed(...CHECK_FIELDS)) this.#checks.restart(this.#nodes);
@@ -344,26 +367,6 @@ export class RunningCluster {
 
   #differs({ named, given }: Wish): boolean {
     return JSON.stringify([named, given]) !== JSON.stringify([this.#wish.named, this.#wish.given]);
-  }
-
-  /** Makes those parts of the cluster anew whose settings have changed; true: the cluster must be put together again. */
-  #remakeParts(changed: (...fields: readonly (keyof Settings)[]) => boolean): boolean {
-    const context = this.#context;
-    const { config, clock } = context;
-    const isNewPolicy = changed(...POLICY_FIELDS);
-    const isNewLoadWait = changed("loadHeader");
-    const isNewOutlier = changed(...OUTLIER_FIELDS);
-    const isNewBreaker = changed(...BREAKER_FIELDS);
-    const isNewAffinity = changed(...AFFINITY_FIELDS);
-    if (isNewPolicy) this.#policy = this.#makePolicy(config);
-    if (isNewLoadWait) this.#loadWait = this.#makeLoadWait(config);
-    if (isNewOutlier) {
-      for (const node of this.#nodes) node.ejected = false;
-      this.#outlier = this.#makeOutlier(config);
-    }
-    if (isNewBreaker) this.#breaker = this.#makeBreaker(config);
-    if (isNewAffinity) context.affinity = affinityOf(config, clock);
-    return isNewPolicy || isNewLoadWait || isNewOutlier || isNewBreaker || isNewAffinity || changed("slowStartMs");
   }
 
   /** New ones have a place and a pool, but get nothing yet. */
@@ -417,7 +420,7 @@ export class RunningCluster {
     for (const node of added) log.info({ event: "node_added", ...this.#naming(node) });
     this.#updateAddresses();
     if (this.#isRunning) cluster.update(nodes);
-    else this.#context.cluster = this.#makeCluster(config);
+    else this.#context.cluster = this.#parts.clusterOf(config, this.#nodes);
     // Another cluster may be offline another time.
     if (added.length > 0) this.roundTripper.onNodeAlive();
   }
@@ -469,82 +472,10 @@ export class RunningCluster {
     await Promise.all(this.#allPools().map((pool) => pool.destroy()));
   }
 
-  #makePolicy(config: Settings): Policy {
-    const { random, context } = this.#dependencies;
-    const { clock, log } = context;
-    const policy = policyOf(config, { clock, random });
-    const onMove = (node: Node, weight: number) => log.info({ event: "weight_moved", ...this.#naming(node), weight });
-    return config.rebalance ? new Rebalancer(policy, { clock, onMove }) : policy;
-  }
-
-  #makeLoadWait({ loadHeader }: Settings): LoadWait | undefined {
-    const { random, context } = this.#dependencies;
-    const { clock, counters } = context;
-    if (loadHeader === "") return undefined;
-    return new LoadWait({ now: () => clock.now(), random, onForgotten: () => counters.loadWaitsForgotten++ });
-  }
-
-  /** Over the parts and nodes as they are. */
-  #makeCluster(config: Settings): Cluster {
-    const { random, context } = this.#dependencies;
-    const { clock } = context;
-    const affinity = (exchange: Exchange, members: readonly Node[]) => this.#context.affinity?.find(exchange, members);
-    const hasAffinity = config.stickyCookie !== "" || config.stickyHeader !== "";
-    return staticCluster(
-      {
-        policy: this.#policy,
-        now: () => clock.now(),
-        random,
-        affinity: hasAffinity ? affinity : undefined,
-        outlier: this.#outlier,
-        breaker: this.#breaker,
-        loadWait: this.#loadWait,
-        total: this.#total,
-        onRoom: () => this.roundTripper.onRoom(),
-      },
-      config,
-      this.#nodes,
-    );
-  }
-
-  #makeOutlier(config: Settings): OutlierDetector | undefined {
-    const { clock, log, counters } = this.#dependencies.context;
-    return outlierOf(config, {
-      clock,
-      onEjected: (node, reason, ejectedMs) => {
-        counters.nodesEjected++;
-        log.warn({ event: "node_ejected", ...this.#naming(node), reason, ejectedMs });
-      },
-      onReturned: (node) => {
-        log.info({ event: "node_returned", ...this.#naming(node) });
-        this.#context.cluster.noteReturn(node);
-      },
-      onSpared: () => counters.ejectionsSpared++,
-      onPanic: (isPanic) => log.warn({ event: isPanic ? "panic_began" : "panic_ended", cluster: this.name }),
-    });
-  }
-
-  #makeBreaker(config: Settings): CircuitBreaker | undefined {
-    const { context, random } = this.#dependencies;
-    const { clock, log, counters } = context;
-    return breakerOf(config, {
-      clock,
-      random,
-      onOpened: (node, openMs, trips) => {
-        counters.breakersOpened++;
-        log.warn({ event: "breaker_opened", ...this.#naming(node), openMs: Math.round(openMs), trips });
-      },
-      onClosed: (node) => {
-        log.info({ event: "breaker_closed", ...this.#naming(node) });
-        this.#context.cluster.noteReturn(node);
-      },
-    });
-  }
-
   #onDead(node: Node, code: string): void {
     const { counters, log } = this.#context;
     counters.nodeDeaths++;
-    this.#outlier?.noteHealth();
+    this.#parts.outlier?.noteHealth();
     log.warn({ event: "node_dead", ...this.#naming(node), code });
     const pool = this.#pools[node.index];
     pool.closeIdle();
@@ -564,7 +495,7 @@ export class RunningCluster {
   #onAlive(node: Node): void {
     const { counters, log, cluster } = this.#context;
     counters.nodeRevivals++;
-    this.#outlier?.noteHealth();
+    this.#parts.outlier?.noteHealth();
     log.info({ event: "node_alive", ...this.#naming(node) });
     this.#pingLoops.get(node)?.abort();
     this.#pingLoops.delete(node);

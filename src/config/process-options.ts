@@ -3,7 +3,7 @@ import { LISTEN_ADDRESS_SHAPE, readListenAddresses } from "./listen-address.js";
 import type { OptionRow } from "./option-row.js";
 import { readStoreUrl, STORE_SHAPE } from "./store-url.js";
 import { badOption } from "./units.js";
-import { choice, count, duration, type Given, list, listItems, single, size, text, toggle } from "./value.js";
+import { choice, count, duration, type Given, list, listItems, share, single, size, text, toggle } from "./value.js";
 
 const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
@@ -203,6 +203,20 @@ export const PROCESS_OPTIONS = {
     ...toggle(),
     default: "false",
     help: "Give each request an X-Request-Id; one from a trusted proxy is kept.",
+  },
+  traceparent: {
+    field: "traceparent",
+    group: "Forwarding",
+    ...choice(["off", "pass", "create"]),
+    default: "pass",
+    help: "W3C Trace Context: remove traceparent and tracestate, pass them on as they come, or begin a trace for each request without a valid traceparent.",
+  },
+  "trace-sampled-share": {
+    field: "traceSampledShare",
+    group: "Forwarding",
+    ...share(),
+    default: "1",
+    help: "Share of the traces begun by --traceparent create that are marked as sampled.",
   },
   "abort-on-close": {
     field: "abortOnClose",

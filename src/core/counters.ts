@@ -15,6 +15,7 @@ export class Counters {
   attempts = 0;
   fallbacks = 0;
   retries = 0;
+  retriesByClose = 0;
   retriesByStatus = 0;
   retriesRefusedByBudget = 0;
   retriesRefusedByAttempts = 0;

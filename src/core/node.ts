@@ -1,4 +1,5 @@
 import type { CheckVerdict } from "./check-state.js";
+import { NodeStats } from "./node-stats.js";
 
 /** Where a node listens. A TCP address or a unix socket, with the path that requests are put under. */
 export type NodeAddress =
@@ -40,6 +41,7 @@ export interface Node {
   ejected: boolean;
   /** Live exchanges and tunnels. */
   inFlight: number;
+  readonly stats: NodeStats;
 }
 
 /** A live, active node without checks, with zeroed counters. */
@@ -55,6 +57,7 @@ export function createNode(id: string, index: number, address: NodeAddress, weig
     ejected: false,
     check: "off",
     inFlight: 0,
+    stats: new NodeStats(),
   };
 }
 

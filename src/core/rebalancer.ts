@@ -3,6 +3,7 @@ import type { Clock } from "./clock.js";
 import type { Exchange } from "./exchange.js";
 import { type IsErrorStatus, type Meter, SlidingMeter } from "./meter.js";
 import { type Node, type NodeAddress, type NodeCheck, type NodeMode, passesChecks } from "./node.js";
+import type { NodeStats } from "./node-stats.js";
 import { checkRange } from "./option-range.js";
 import { type Eligible, Outcome, type OutcomeCode, type Policy } from "./policies/policy.js";
 import {
@@ -252,5 +253,8 @@ class NodeView implements Node {
   }
   set inFlight(inFlight: number) {
     this.node.inFlight = inFlight;
+  }
+  get stats(): NodeStats {
+    return this.node.stats;
   }
 }

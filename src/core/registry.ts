@@ -29,6 +29,9 @@ export interface NodeChange {
   readonly mode?: NodeMode;
 }
 
+/** How the store of registries is doing; "connecting" until its first answer or its first failure. */
+export type StoreState = "connecting" | "up" | "down" | "closed";
+
 export const EMPTY_REGISTRY: Registry = { version: "", edits: new Map() };
 
 /** A node with the mode that operators have given it. */

@@ -74,7 +74,7 @@ export function composedBytesMax(head: RequestHead, lines: ForwardedLines, edits
 /**
  * Writes the head that goes to a node into `out` from offset 0: the received fields in their order without those
  * of this hop, then what fnlb adds (RFC 9110 §7.6). Base path and missing Host are the node's and inserted on
- * sending. `upgradeToken` "" forwards no upgrade; `requestId` "" sets none. The first `stripBytes` of the path are
+ * sending. `upgradeToken` "" forwards no upgrade; `requestId` and `traceparent` "" set none. The first `stripBytes` of the path are
  * left out; what is left begins with a slash, which is put in front only where there is none.
  */
 export function composeRequest(
@@ -87,6 +87,7 @@ export function composeRequest(
   composed: ComposedRequest,
   stripBytes = 0,
   edits: HeaderEdits | undefined = undefined,
+  traceparent = "",
 ): void {
   const fields = head.fields;
   const hostLine = edits === undefined ? undefined : edits.hostLine;
@@ -135,6 +136,7 @@ export function composeRequest(
     const host = edits.placeholderCount === 0 ? "" : readLatin1(buffer, head.hostStart, head.hostEnd);
     at = writeAddedLines(edits, out, at, { client: lines.clientAddress, host });
   }
+  if (traceparent !== "") at += writeLatin1(out, `traceparent: ${traceparent}\r\n`, at);
   if (head.lengthNeedsRewrite) at += writeLatin1(out, `Content-Length: ${head.contentLength}\r\n`, at);
   if (upgradeToken !== "") at += writeLatin1(out, `Upgrade: ${upgradeToken}\r\n`, at);
   if (head.acceptsTrailers) at += writeLatin1(out, "TE: trailers\r\n", at);

@@ -25,6 +25,8 @@ export interface ExchangeRecord {
   pickedMs: number;
   sentMs: number;
   firstByteMs: number;
+  /** Of a request whose `traceparent` was looked at, else "". */
+  traceId: string;
 }
 
 /** Takes lines in batches. Never blocks and never throws: a log that cannot be written must not stop traffic. */
@@ -69,6 +71,7 @@ export class AccessLog {
       pickedMs: -1,
       sentMs: -1,
       firstByteMs: -1,
+      traceId: "",
     };
   }
 
@@ -108,7 +111,8 @@ export class AccessLog {
       `"bytesIn":${bytesIn},"bytesOut":${bytesOut},"queueMs":${span(record.startedMs, record.pickedMs)},` +
       `"connectMs":${span(record.pickedMs, record.sentMs)},` +
       `"firstByteMs":${span(record.sentMs, record.firstByteMs)},"totalMs":${span(record.startedMs, now)},` +
-      `"endedBy":"${endedBy}","phase":"${phase}"${record.code === "" ? "" : `,"code":"${record.code}"`}}\n`;
+      `"endedBy":"${endedBy}","phase":"${phase}"${record.code === "" ? "" : `,"code":"${record.code}"`}` +
+      `${record.traceId === "" ? "" : `,"traceId":"${record.traceId}"`}}\n`;
     this.#append(line);
   }
 

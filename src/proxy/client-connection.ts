@@ -360,6 +360,7 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
   onExchangeFailed(code: ErrorCode): void {
     if (this.#state !== State.BUSY) return;
     const exchange = this.#exchange;
+    exchange.context.stats.noteProblem(code);
     const closes =
       !exchange.isRequestComplete ||
       !exchange.isPersistent ||

@@ -2,6 +2,7 @@ import type { ClusterSettings, ProcessSettings } from "../config/config.js";
 import type { Affinity } from "../core/affinity/affinity.js";
 import type { Clock } from "../core/clock.js";
 import type { Cluster } from "../core/cluster.js";
+import type { ClusterStats } from "../core/cluster-stats.js";
 import type { Counters } from "../core/counters.js";
 import type { DeadHosts } from "../core/dead-hosts.js";
 import type { Log } from "../core/log.js";
@@ -37,6 +38,7 @@ export interface ClusterContext extends ProxyContext {
   readonly name: string;
   readonly config: ProcessSettings & ClusterSettings;
   readonly cluster: Cluster;
+  readonly stats: ClusterStats;
   /** Keeps clients on their nodes; undefined where that is off. */
   readonly affinity: Affinity | undefined;
   readonly deadHosts: DeadHosts;

@@ -13,7 +13,7 @@ import { Framing } from "../http1/framing.js";
 import type { HeaderEdits } from "../http1/header-rules.js";
 import type { RequestHead } from "../http1/request-head.js";
 import { blameOf, type ExchangeRecord } from "./access-log.js";
-import { Attempt, decideNext } from "./attempt.js";
+import { Attempt, countRetry, decideNext } from "./attempt.js";
 import type { ClusterContext } from "./context.js";
 import type { Destination } from "./destination.js";
 import type { ExchangeClient } from "./exchange-client.js";
@@ -23,6 +23,7 @@ import { pathOf, readField, readKey, readKeyHash } from "./key.js";
 import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
 
 import { type RelayedExchange, ResponseRelay } from "./response-relay.js";
+import { traceparentFor } from "./trace.js";
 import type { WaitingLink } from "./waiting-list.js";
 
 /** Where an exchange stands. */
@@ -156,6 +157,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return headEnd;
     }
     retryBudget.earn();
+    this.#attempt.arrive(this.#context);
     if (config.bodyBytesMax > 0 && head.contentLength > config.bodyBytesMax) {
       counters.bodiesTooLarge++;
       this.fail("ERR_BODY_TOO_LARGE");
@@ -178,8 +180,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     const isIdKept = !config.requestId || (forwarded.isTrusted && head.fields.has(Field.X_REQUEST_ID));
     const requestId = isIdKept ? "" : this.#context.requestId();
     const bodyBytes = this.#request.isDone ? 0 : end - headEnd;
+    const trace = config.traceparent === "pass" ? "" : traceparentFor(head, buffer, this.#context, this.#record);
     const { requestEdits: edits } = this.#context;
-    this.#request.compose(head, buffer, forwarded, this.upgradeToken, requestId, bodyBytes, route.stripBytes, edits);
+    const { stripBytes } = route;
+    this.#request.compose(head, buffer, forwarded, this.upgradeToken, requestId, bodyBytes, stripBytes, edits, trace);
 
     let consumed = headEnd;
     if (!this.#request.isDone && this.#continue === Continue.NONE) {
@@ -189,6 +193,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     }
     if (!this.#request.isDone) client.pauseReading();
     this.#destination.roundTripper.begin(this);
+    this.#attempt.settle();
     return consumed;
   }
 
@@ -245,13 +250,13 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.reached = true;
     if (this.#repeatCode !== undefined) {
       // Paid for only now: looking for a node in vain is no repetition.
+      countRetry(counters, this.#repeatCode);
       this.#repeatCode = undefined;
       retryBudget.spend();
-      counters.retries++;
     }
     this.attempts++;
     this.waitingSinceMs = this.#context.wheel.nowMs;
-    this.#attempt.begin(this.#context, this.stamp);
+    this.#attempt.begin(this.#context, node, this.stamp);
     counters.attempts++;
     this.#response.reset();
     if (this.#record !== undefined) this.#client.accessLog?.noteAttempt(this.#record, this.attempts);
@@ -380,7 +385,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   onResponseBegins(): void {
     this.#stopWaiting();
     if (this.connection !== undefined) {
-      this.#attempt.noteAnswered(this.#context, this.connection.pool.node, this.#response.status);
+      this.#attempt.notePassedOn(this.#context, this.connection.pool.node, this.#response.status);
     }
     this.phase = Phase.RELAYING;
     if (this.#record !== undefined) this.#client.accessLog?.noteFirstByte(this.#record, this.#response.status);
@@ -443,12 +448,11 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
 
   /** The node has become suspect while this exchange waits for it. */
   leaveSuspect(): void {
-    const { config, counters, retryBudget } = this.#context;
+    const { config, retryBudget } = this.#context;
     if (this.phase !== Phase.WAITING || this.#hasMoved || !config.retryOn.silent) return;
     if (decideRepeat(this, config.attemptsMax, retryBudget).kind !== "repeat") return;
     const next = this.#acquireNext();
     if (next === undefined) return;
-    counters.exchangesMovedOffSuspects++;
     this.#hasMoved = true;
     this.#attempt.note(this.#context, Outcome.FAILED);
     this.#moveTo(next, "ERR_NODE_TIMEOUT");
@@ -456,7 +460,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
 
   /** The head of a response is in, and nothing of it has been sent. True: another node is asked instead. */
   repeatsFor(status: number): boolean {
-    const { config, counters } = this.#context;
+    const { config } = this.#context;
     if (!config.retryOn.statuses.includes(status) || this.connection === undefined || !this.#request.isDone)
       return false;
     const { reached, idempotent, bodyHeld, attempts } = this;
@@ -464,7 +468,6 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     // Without another node this answer is the best there is.
     const next = decideNext(this.#context, attempt) === "repeat" ? this.#acquireNext() : undefined;
     if (next === undefined) return false;
-    counters.retriesByStatus++;
     this.#stopWaiting();
     this.#attempt.noteAnswered(this.#context, this.connection.pool.node, status);
     this.#moveTo(next, "ERR_NO_HEALTHY_NODE");

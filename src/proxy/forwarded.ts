@@ -39,7 +39,7 @@ export function forwardedLines({
 }
 
 /** Lower-case names of the fields that the balancer writes into requests itself: no header rule may. */
-export function forwardedNames({ forwardedFor, forwardedHeaders, requestId }: ProcessSettings): string[] {
+export function forwardedNames({ forwardedFor, forwardedHeaders, requestId, traceparent }: ProcessSettings): string[] {
   const names: string[] = [];
   if (forwardedFor !== "off") names.push("x-forwarded-for");
   if (forwardedHeaders === "x-forwarded" || forwardedHeaders === "both") {
@@ -47,5 +47,6 @@ export function forwardedNames({ forwardedFor, forwardedHeaders, requestId }: Pr
   }
   if (forwardedHeaders === "forwarded" || forwardedHeaders === "both") names.push("forwarded");
   if (requestId) names.push("x-request-id");
+  if (traceparent !== "pass") names.push("traceparent", "tracestate");
   return names;
 }

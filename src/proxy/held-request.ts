@@ -65,11 +65,13 @@ export class HeldRequest {
     bodyBytes: number,
     stripBytes = 0,
     edits: HeaderEdits | undefined = undefined,
+    traceparent = "",
   ): void {
     this.#bytes = HeldBuffers.take(composedBytesMax(head, lines, edits) + bodyBytes);
     this.#receivedPath =
       stripBytes === 0 ? "" : (head.lacksSlash ? "/" : "") + readLatin1(buffer, head.targetStart, head.pathEnd);
-    composeRequest(head, buffer, this.#bytes, lines, upgradeToken, requestId, this.#composed, stripBytes, edits);
+    const composed = this.#composed;
+    composeRequest(head, buffer, this.#bytes, lines, upgradeToken, requestId, composed, stripBytes, edits, traceparent);
     this.#length = this.#composed.length;
   }
 

@@ -276,6 +276,7 @@ class PendingDial implements DialHandler, TimerOwner {
     if (!this.#end()) return;
     this.#cancel();
     this.#context.counters.dialsFailed++;
+    this.#pool.node.stats.dialsFailed++;
     this.#context.onNameDoubted(this.#pool.node);
     this.#waiter.onDialFailed(this.#pool.node, code);
     this.#pool.noteIfEmpty();

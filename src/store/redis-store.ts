@@ -1,13 +1,13 @@
 import { type Clock, sleep } from "../core/clock.js";
 import type { Log } from "../core/log.js";
-import type { NodeChange, Registry } from "../core/registry.js";
+import type { NodeChange, Registry, StoreState } from "../core/registry.js";
 import { FnlbError } from "../errors.js";
 import { checkChanges, checkSession, fullRegistry, STATEMENTS_MAX } from "./limits.js";
 import { RedisConnection, type Reply } from "./redis-connection.js";
 import { epochOf, isLoss } from "./registry-version.js";
 import { EDIT, RESTORE } from "./scripts.js";
 import { editsOf, statementsOf } from "./statements.js";
-import type { SessionMap, Store, StoreState } from "./store.js";
+import type { SessionMap, Store } from "./store.js";
 import { Watchers } from "./watchers.js";
 
 export interface RedisStoreDependencies {

@@ -1,4 +1,4 @@
-import type { NodeChange, Registry } from "../core/registry.js";
+import type { NodeChange, Registry, StoreState } from "../core/registry.js";
 
 /** Sessions that are shared by replicas: what a client was told, by the id that it comes back with. Each ends by itself. */
 export interface SessionMap {
@@ -11,9 +11,6 @@ export interface SessionMap {
   /** False if it was not there. */
   delete(id: string): Promise<boolean>;
 }
-
-/** How a store is doing; "connecting" until its first answer or its first failure. */
-export type StoreState = "connecting" | "up" | "down" | "closed";
 
 /**
  * What several replicas share: what operators say about nodes, and sessions. Everything that asks the store rejects with

@@ -165,6 +165,8 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   "response-header": ["remove Server", "responseHeaders", [{ action: "remove", name: "Server", value: "" }]],
   "load-header": ["XXX-FXLB-WAIT", "loadHeader", "xxx-fxlb-wait"],
   upgrade: ["websocket,Echo", "upgradeTokens", ["websocket", "echo"]],
+  traceparent: ["create", "traceparent", "create"],
+  "trace-sampled-share": ["0.1", "traceSampledShare", 0.1],
   "abort-on-close": ["true", "abortOnClose", true],
   "drain-delay": ["5s", "drainDelayMs", 5000],
   "shutdown-timeout": ["1m", "shutdownTimeoutMs", 60_000],

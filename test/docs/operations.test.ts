@@ -32,6 +32,7 @@ describe("documentation", () => {
       "docs/errors.md",
       "docs/library.md",
       "docs/replicas.md",
+      "docs/metrics.md",
       "docs/architecture.md",
       "docs/discovery.md",
       "docs/decisions/README.md",

@@ -109,6 +109,8 @@ export const DEFAULTS: FlatConfig = {
   forwardedFor: "append",
   forwardedHeaders: "x-forwarded",
   requestId: false,
+  traceparent: "pass",
+  traceSampledShare: 1,
   requestHeaders: [],
   responseHeaders: [],
   loadHeader: "",
