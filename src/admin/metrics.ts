@@ -1,4 +1,5 @@
 import { histogramBounds } from "../core/histogram.js";
+import { NODE_STATE_NAMES, nodeStates } from "../core/node-states.js";
 import type { RuntimeReading } from "../core/runtime-reading.js";
 import type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "../core/snapshot.js";
 import { HTTP_STATUS } from "../errors.js";
@@ -17,19 +18,6 @@ const HEAD_BOUNDS = histogramBounds([
   0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
 ]);
 const DELAY_BOUNDS = histogramBounds([1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500]);
-
-/** What is known of a node, none of which excludes another but `serving`: nothing keeps new keys from it. */
-const NODE_STATES: readonly (readonly [state: string, test: (node: NodeSnapshot) => boolean])[] = [
-  ["dead", ({ alive }) => !alive],
-  ["suspect", ({ suspect }) => suspect],
-  ["failing", ({ check }) => check === "failing"],
-  ["unchecked", ({ check }) => check === "unknown"],
-  ["ejected", ({ ejected }) => ejected],
-  ["breaker-open", ({ breaker }) => breaker === "open"],
-  ["breaker-half-open", ({ breaker }) => breaker === "half-open"],
-  ["draining", ({ mode }) => mode === "draining"],
-  ["disabled", ({ mode }) => mode === "disabled"],
-];
 
 const RESPONSE_CLASSES = ["1xx", "2xx", "3xx", "4xx", "5xx"] as const;
 
@@ -164,10 +152,9 @@ function writeNodes(out: Exposition, nodes: readonly NodeSnapshot[]): void {
     "fnlb_node_state",
     "1 where that is so; serving: nothing keeps new requests from the node.",
     nodes.flatMap((node, index) => {
-      const states = NODE_STATES.map(([state, test]) => [state, test(node)] as const);
-      const isServing = states.every(([state, is]) => state === "breaker-half-open" || !is);
-      return [["serving", isServing] as const, ...states].map(
-        ([state, is]) => [labelled("state", state, index), Number(is)] as const,
+      const states = nodeStates(node);
+      return NODE_STATE_NAMES.map(
+        (state) => [labelled("state", state, index), Number(states.includes(state))] as const,
       );
     }),
   );
