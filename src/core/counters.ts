@@ -70,4 +70,7 @@ export class Counters {
   connectionsEndedByRequestLimit = 0;
   interimResponsesDropped = 0;
   accessLogLinesDropped = 0;
+  eventStreamsRefused = 0;
+  eventStreamsCut = 0;
+  eventFramesSkipped = 0;
 }
