@@ -70,4 +70,7 @@ export class Counters {
   connectionsEndedByRequestLimit = 0;
   interimResponsesDropped = 0;
   accessLogLinesDropped = 0;
+  adminRequests = 0;
+  adminRequestsRefused = 0;
+  adminConnectionsRefusedByLimit = 0;
 }
