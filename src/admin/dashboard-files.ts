@@ -3,7 +3,9 @@ import { readdir, readFile } from "node:fs/promises";
 
 /** A file of the dashboard as it goes out. */
 export interface DashboardFile {
-  readonly body: Buffer;
+  readonly body: string;
+  /** Content type. */
+  readonly type: string;
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -39,7 +41,7 @@ export async function loadDashboardFiles(directory: URL = DASHBOARD_DIRECTORY): 
     await Promise.all(
       names.map(async (name) => {
         const path = name === "index.html" ? "/" : `/${name}`;
-        return [path, dashboardFile(name, await readFile(new URL(name, directory)))] as const;
+        return [path, dashboardFile(name, await readFile(new URL(name, directory), "utf8"))] as const;
       }),
     ),
   );
@@ -49,15 +51,15 @@ function mediaTypeOf(name: string): string | undefined {
   return MEDIA_TYPES[name.slice(name.lastIndexOf(".") + 1)];
 }
 
-function dashboardFile(name: string, body: Buffer): DashboardFile {
+function dashboardFile(name: string, body: string): DashboardFile {
   return {
     body,
+    type: mediaTypeOf(name) ?? "",
     headers: {
-      "content-type": mediaTypeOf(name) ?? "",
-      "content-length": `${body.length}`,
       // Asked again each time, so that a page of an old version never talks to a new one.
       "cache-control": "no-cache",
-      etag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"`,
+      // Weak, because it may go out compressed.
+      etag: `W/"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"`,
       "content-security-policy": SECURITY_POLICY,
       "cross-origin-resource-policy": "same-origin",
       "referrer-policy": "no-referrer",
@@ -69,5 +71,7 @@ function dashboardFile(name: string, body: Buffer): DashboardFile {
 /** Whether a client has a file already, by its `If-None-Match` (RFC 9110, section 13.1.2). */
 export function isFresh({ headers }: DashboardFile, ifNoneMatch: string | undefined): boolean {
   if (ifNoneMatch === undefined) return false;
-  return ifNoneMatch.split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === headers.etag);
+  return ifNoneMatch
+    .split(",")
+    .some((tag) => tag.trim() === "*" || `W/${tag.trim().replace(/^W\//, "")}` === headers.etag);
 }

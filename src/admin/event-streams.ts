@@ -7,8 +7,8 @@ import type { HistorySample } from "./history.js";
 export interface EventStreamsOptions {
   /** Between two frames where nothing calls for one earlier. Default: 1 s. */
   readonly intervalMs: number;
-  /** Changes within that time share a frame. Default: 100 ms. */
-  readonly coalesceMs: number;
+  /** How often is looked for something that calls for one; changes in between share a frame. Default: 100 ms. */
+  readonly lookMs: number;
   /** Streams at once. Default: 16. */
   readonly streamsMax: number;
   /** A stream with more than that unread is cut. Default: 1 MiB. */
@@ -19,14 +19,13 @@ export interface EventStreamsOptions {
 
 export const EVENT_STREAMS_DEFAULTS: EventStreamsOptions = {
   intervalMs: 1000,
-  coalesceMs: 100,
+  lookMs: 100,
   streamsMax: 16,
   bufferedBytesMax: 1024 * 1024,
   skippedMax: 30,
 };
 
 export interface EventStreamsDependencies {
-  readonly clock: Clock;
   readonly counters: Pick<Counters, "eventStreamsRefused" | "eventStreamsCut" | "eventFramesSkipped">;
   /** What a frame of the name `status` says, as JSON: the status with all clusters and nodes. */
   readonly status: () => object;
@@ -49,7 +48,6 @@ export class EventStreams {
   readonly #options: EventStreamsOptions;
   readonly #streams = new Set<Stream>();
   #sample: HistorySample | undefined;
-  #cancelNotice: (() => void) | undefined;
   #isClosed = false;
 
   constructor(dependencies: EventStreamsDependencies, options: EventStreamsOptions = EVENT_STREAMS_DEFAULTS) {
@@ -63,10 +61,10 @@ export class EventStreams {
   }
 
   /**
-   * Makes a response a stream until its reader goes, or until `close`. Throws `ERR_AT_CAPACITY` where there are too many,
+   * Makes a response a stream until its reader goes, the signal aborts, or `close`. Throws `ERR_AT_CAPACITY` where there are too many,
    * and `ERR_DRAINING` after `close`; the response is untouched then.
    */
-  open(response: ServerResponse): void {
+  open(response: ServerResponse, signal?: AbortSignal): void {
     const { counters } = this.#dependencies;
     if (this.#isClosed) throw new FnlbError("ERR_DRAINING", "the balancer is closing");
     if (this.#streams.size >= this.#options.streamsMax) {
@@ -82,15 +80,13 @@ export class EventStreams {
     const stream = { response, skipped: 0 };
     this.#streams.add(stream);
     response.on("close", () => this.#streams.delete(stream));
+    signal?.addEventListener("abort", () => {
+      this.#streams.delete(stream);
+      response.end();
+    });
     // A reader that goes while something is written to it: "close" follows.
     response.on("error", () => {});
     response.write(`: one event each ${this.#options.intervalMs} ms\n\n${this.#statusFrame()}`);
-  }
-
-  /** Something has changed that readers want to see before the next frame is due. */
-  notice(): void {
-    if (this.#isClosed || this.#streams.size === 0 || this.#cancelNotice !== undefined) return;
-    this.#cancelNotice = this.#dependencies.clock.after(this.#options.coalesceMs, () => this.send());
   }
 
   /** Goes out with the next frame. */
@@ -100,8 +96,6 @@ export class EventStreams {
 
   /** Tells every reader how things stand. */
   send(): void {
-    this.#cancelNotice?.();
-    this.#cancelNotice = undefined;
     const sample = this.#sample;
     this.#sample = undefined;
     if (this.#isClosed || this.#streams.size === 0) return;
@@ -113,7 +107,6 @@ export class EventStreams {
   /** Ends every stream. */
   close(): void {
     this.#isClosed = true;
-    this.#cancelNotice?.();
     for (const { response } of this.#streams) response.end();
     this.#streams.clear();
   }
@@ -145,12 +138,31 @@ function eventFrame(event: string, data: object): string {
   return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-/** Tells the readers how things stand every `intervalMs` until the signal ends it, and then ends their streams. */
+export interface EventLoopDependencies {
+  readonly clock: Clock;
+  readonly streams: EventStreams;
+  /** Another number whenever something has happened that readers want to see at once. */
+  readonly transitions: () => number;
+}
+
+/**
+ * Tells the readers how things stand every `intervalMs`, and sooner where something has happened, until the signal ends it,
+ * and then ends their streams.
+ */
 export async function runEventStreams(
-  { clock, streams }: { readonly clock: Clock; readonly streams: EventStreams },
-  { intervalMs }: Pick<EventStreamsOptions, "intervalMs">,
+  { clock, streams, transitions }: EventLoopDependencies,
+  { intervalMs, lookMs }: Pick<EventStreamsOptions, "intervalMs" | "lookMs">,
   signal: AbortSignal,
 ): Promise<void> {
-  while (await sleep(clock, intervalMs, signal)) streams.send();
+  let seen = transitions();
+  let sentMs = clock.now();
+  // Nobody is woken ten times a second for readers that are not there.
+  while (await sleep(clock, streams.size === 0 ? intervalMs : lookMs, signal)) {
+    const now = transitions();
+    if (now === seen && clock.now() - sentMs < intervalMs) continue;
+    seen = now;
+    sentMs = clock.now();
+    streams.send();
+  }
   streams.close();
 }

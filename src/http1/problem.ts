@@ -40,10 +40,15 @@ const DETAILS: Readonly<Partial<Record<ErrorCode, string>>> = {
   ERR_QUEUE_TIMEOUT: "no node had a place in time",
   ERR_AT_CAPACITY: "every node is at its limit",
   ERR_RESOURCES: "the balancer is out of resources",
-  ERR_DRAINING: "the balancer is shutting down",
+  ERR_DRAINING: "the balancer takes no new requests here",
   ERR_NODE_TIMEOUT: "the node did not answer in time",
   ERR_LOOP: "the request came through this balancer before",
 };
+
+/** What the answer says in words; "" for codes that no answer has. */
+export function detailOf(code: ErrorCode): string {
+  return DETAILS[code] ?? "";
+}
 
 export interface ProblemOptions {
   /** Say `Connection: close`. */
