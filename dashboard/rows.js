@@ -50,6 +50,7 @@ export class Rows {
       let row = this.#rows.get(node.id);
       if (row === undefined) {
         row = new Row(this.#template, this.#actions);
+        row.draw(emptySeries(), { sum: 0, most: 0, rateTop: 1, latencyTop: 1 });
         this.#rows.set(node.id, row);
       }
       row.update(node, index);
