@@ -74,6 +74,7 @@ export class EventStreams {
     response.writeHead(200, {
       "content-type": "text/event-stream",
       "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
       // Proxies that buffer responses would hold back what is to be seen at once.
       "x-accel-buffering": "no",
     });

@@ -50,6 +50,10 @@ function examplesFor({ nodes, spare, addresses }: Administered): Readonly<
       readonly query?: string;
       readonly body?: unknown;
       readonly status: number;
+      /** Instead of the query, to ask for what there is not. */
+      readonly unknownQuery?: string;
+      /** Of a body without an end: how far it is read. */
+      readonly until?: string;
     }
   >
 > {
@@ -81,6 +85,8 @@ function examplesFor({ nodes, spare, addresses }: Administered): Readonly<
     getConfig: { status: 200 },
     getLogLevel: { status: 200 },
     setLogLevel: { body: { level: "debug" }, status: 200 },
+    getHistory: { query: "?cluster=default", unknownQuery: "?cluster=other", status: 200 },
+    getEvents: { until: "event: status", status: 200 },
     getOpenApi: { status: 200 },
   };
 }
@@ -104,12 +110,14 @@ describe("the OpenAPI document", () => {
       assert.equal(response.headers["x-content-type-options"], "nosniff");
     };
     const byId = new Map(document.operations.map((operation) => [operation.id, operation]));
-    for (const [id, { params = {}, query = "", body, status }] of Object.entries(examples)) {
+    for (const [id, { params = {}, query = "", unknownQuery = query, until, body, status }] of Object.entries(
+      examples,
+    )) {
       const operation = byId.get(id);
       assert.ok(operation !== undefined, id);
       const path = pathOf(operation, params);
       const { method, isPublic, hasBody } = operation;
-      check(operation, status, await ask(`${path}${query}`, { method, body }));
+      check(operation, status, await ask(`${path}${query}`, { method, body, until }));
       check(operation, 400, await ask(`${path}?bogus=1`, { method, body }));
       if (!isPublic) {
         check(operation, 401, await askAdmin(balancer.adminAddress, path, { method, body }));
@@ -123,7 +131,7 @@ describe("the OpenAPI document", () => {
       } else check(operation, 400, await ask(path, { method, body: {} }));
       if (operation.statuses.includes(404)) {
         const unknown = Object.fromEntries(operation.params.map((name) => [name, "10.9.9.9:1"]));
-        const response = await ask(`${pathOf(operation, unknown)}${query}`, { method, body });
+        const response = await ask(`${pathOf(operation, unknown)}${unknownQuery}`, { method, body });
         check(operation, 404, response);
         assert.equal(codeOf(response), "ERR_NOT_FOUND");
       }
@@ -192,7 +200,7 @@ describe("the OpenAPI document", () => {
     const { ask, nodes } = await start(t);
     const id = encodeURIComponent(nodes[0]);
     for (const path of [
-      "/",
+      "/index.html",
       "/v1",
       "/v1/",
       "/v1/status/",

@@ -17,6 +17,8 @@ export interface AdminQuestion {
   readonly headers?: Readonly<Record<string, string>>;
   /** A text is sent as it is, anything else as JSON. */
   readonly body?: unknown;
+  /** Hangs up as soon as that has come. Default: reads to the end. */
+  readonly until?: string | undefined;
   /** Asks in TLS. */
   readonly tls?: ConnectionOptions;
 }
@@ -25,7 +27,7 @@ export interface AdminQuestion {
 export function askAdmin(
   address: string | undefined,
   path: string,
-  { method = "GET", headers = {}, body, tls }: AdminQuestion = {},
+  { method = "GET", headers = {}, body, until, tls }: AdminQuestion = {},
 ): Promise<AdminResponse> {
   const [, host = "", port = ""] = /^\[?(.*?)\]?:(\d+)$/.exec(address ?? "") ?? [];
   const place = address?.startsWith("unix:") === true ? { socketPath: address.slice("unix:".length) } : { host, port };
@@ -39,9 +41,15 @@ export function askAdmin(
     request.on("error", reject);
     request.on("response", (response) => {
       const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("data", (chunk: Buffer) => {
+        chunks.push(chunk);
+        if (until === undefined || !Buffer.concat(chunks).includes(until)) return;
+        finish();
+        request.destroy();
+      });
       response.on("error", reject);
-      response.on("end", () => {
+      response.on("end", () => finish());
+      const finish = () => {
         const bytes = Buffer.concat(chunks);
         const text = bytes.toString();
         const isJson = /json/.test(response.headers["content-type"] ?? "") && text !== "";
@@ -52,7 +60,7 @@ export function askAdmin(
           text,
           json: isJson ? JSON.parse(text) : undefined,
         });
-      });
+      };
     });
     request.end(content);
   });
