@@ -456,6 +456,7 @@ export class RunningCluster {
     const leaving = this.#nodes.filter((node) => !staying.has(node));
     this.#wish = prepared;
     this.#nodes = nodes;
+    for (const node of added) log.info({ event: "node_added", ...this.#naming(node) });
     for (const [place, { weight, mode }] of given.entries()) {
       const node = nodes[place];
       node.weight = weight;
@@ -464,7 +465,6 @@ export class RunningCluster {
       log.info({ event: "node_mode_changed", ...this.#naming(node), mode });
     }
     for (const node of leaving) this.#dependencies.keep(this.#retire(node));
-    for (const node of added) log.info({ event: "node_added", ...this.#naming(node) });
     this.#updateAddresses();
     if (this.#isRunning) cluster.update(nodes);
     else this.#context.cluster = this.#parts.clusterOf(config, this.#nodes);
