@@ -77,6 +77,7 @@ export {
 } from "./core/meter.js";
 export { createNode, type Node, type NodeAddress, type NodeMode } from "./core/node.js";
 export { NodeSet } from "./core/node-set.js";
+export type { ChangeResult, EditCondition, ListenerView, NodeName } from "./core/operations.js";
 export {
   type EjectionReason,
   type OutlierDependencies,
@@ -92,6 +93,7 @@ export { type RandomChoiceOptions, randomChoice } from "./core/policies/random.j
 export { rendezvous } from "./core/policies/rendezvous.js";
 export { type RingHash, type RingHashOptions, ringHash } from "./core/policies/ring-hash.js";
 export { type WeightedRoundRobinOptions, weightedRoundRobin } from "./core/policies/weighted-round-robin.js";
+export type { Readiness } from "./core/readiness.js";
 export {
   decideRebalance,
   type NodeSample,
@@ -105,5 +107,6 @@ export {
   rebalanceOptions,
 } from "./core/rebalance.js";
 export { Rebalancer, type RebalancerDependencies, type RebalancerOptions } from "./core/rebalancer.js";
-export type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "./core/snapshot.js";
+export type { NodeChange } from "./core/registry.js";
+export type { BalancerSnapshot, ClusterSnapshot, NodeOrigin, NodeSnapshot } from "./core/snapshot.js";
 export { ErrNoFallbackNodeFound, type ErrorCode, FnlbError, HTTP_STATUS } from "./errors.js";
