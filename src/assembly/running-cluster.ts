@@ -163,7 +163,7 @@ export class RunningCluster {
         this.#parts.outlier?.noteHealth();
         counters.nodeSuspicions++;
         log.warn({ event: "node_suspect", ...this.#naming(node), reason });
-        this.#pools[node.index].releaseWaiting();
+        this.#poolOf(node)?.releaseWaiting();
       },
       onTrusted: (node) => {
         if (!node.suspect) return;
@@ -265,7 +265,7 @@ export class RunningCluster {
           clock,
           ask,
           isSilent: (node) => config.silenceMs > 0 && this.#pools[node.index].isSilent(config.silenceMs),
-          onAnswer: (node) => this.#pools[node.index].noteByte(),
+          onAnswer: (node) => this.#poolOf(node)?.noteByte(),
           onSilence: (node) => this.#poolEvents.onSuspect(node, "silent"),
         },
         {
@@ -276,7 +276,8 @@ export class RunningCluster {
             return config.pingIntervalMs;
           },
         },
-        () => this.#nodes,
+        // A node that has left may keep what waits for it as long as any.
+        () => [...this.#nodes, ...[...this.#retired].map(({ node }) => node)],
         this.#signal,
       ),
     );
@@ -510,6 +511,12 @@ export class RunningCluster {
     // While one pool is waited for, a request may fall back to a node whose pool was empty.
     do await Promise.all(this.#allPools().map((pool) => pool.retire()));
     while (this.#allPools().some((pool) => !pool.isEmpty));
+  }
+
+  /** Undefined for a node that has left with all of its connections: its index may be another's by now. */
+  #poolOf(node: Node): NodePool | undefined {
+    const pool = this.#pools[node.index];
+    return pool.node === node ? pool : undefined;
   }
 
   #allPools(): NodePool[] {

@@ -18,6 +18,7 @@ import { configWith } from "../support/clusters.js";
 import { eventually, FakeClock } from "../support/fake-clock.js";
 import { type FunctionNode, startFunctionNode, startFunctionNodes } from "../support/function-node.js";
 import { startGatedNode } from "../support/gated-node.js";
+import { startNodeProcess } from "../support/node-process.js";
 import { startRawOrigin } from "../support/raw-origin.js";
 import { connectClient, type RawClient } from "../support/raw-peer.js";
 
@@ -385,6 +386,22 @@ describe("an edit of a node", () => {
     for (let n = 0; n < 4; n++) assert.notEqual((await client.ask(get("/f"))).json().node, home.name);
     await edit({ id: idOf(home), mode: "disabled" });
     for (let n = 0; n < 4; n++) assert.notEqual((await client.ask(sticky)).json().node, home.name);
+  });
+
+  it("leaves nobody waiting at a node that is removed because it is frozen", async (t) => {
+    const frozen = await startNodeProcess(t, { name: "frozen" });
+    const other = await startFunctionNode(t, { name: "other" });
+    const settings = { nodes: [frozen.port], silenceMs: 200, pingTimeoutMs: 200 };
+    const started = await startBalancer(t, settings);
+    const client = await connectClient(t, started.port);
+    assert.equal((await client.ask(get("/f"))).json().node, "frozen");
+    frozen.freeze();
+    const answer = client.ask(get("/f"));
+    await started.until("the request", ({ nodes }) => nodes[0].inFlight === 1);
+    const edit = editorOf(started);
+    await edit({ id: idOf(other), presence: "added" });
+    await edit({ id: idOf(frozen), presence: "removed" });
+    assert.equal((await answer).json().node, "other");
   });
 
   it("is remembered for a cluster that a reload takes away and another one brings back", async (t) => {

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import type { ListenerConfig } from "../../src/config/config.js";
 import { oneCluster, startBalancer, type TestConfig } from "../support/balancer.js";
 import { certificateFiles, createAuthority } from "../support/certificates.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { startGatedNode } from "../support/gated-node.js";
+import { makeDirectory } from "../support/program.js";
 import { startRawOrigin } from "../support/raw-origin.js";
 import { connectClient, type RawClient } from "../support/raw-peer.js";
 import { connectTlsClient } from "../support/tls-peers.js";
@@ -55,6 +58,16 @@ for (const sockets of ["fast", "plain"]) {
       assert.equal(balancer.resumeListener(id), "applied");
       assert.equal((await event("listener_resumed")).address, id);
       assert.equal((await (await connectClient(t, port)).ask(get("/f"))).status, 200);
+    });
+
+    it("is in the access log with what it refuses, which nobody but the balancer has ended", async (t) => {
+      const path = join(makeDirectory(t), "access.log");
+      const { balancer, port, addresses } = await start(t, { nodes: [1], accessLog: path });
+      balancer.pauseListener(addresses[0]);
+      await assertRefused(await connectClient(t, port));
+      await balancer.close();
+      const { status, code, endedBy, phase } = JSON.parse(readFileSync(path, "utf8"));
+      assert.deepEqual([status, code, endedBy, phase], [503, "ERR_DRAINING", "balancer", "head"]);
     });
 
     it("says when there was nothing to do, and knows no other (W12)", async (t) => {
