@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { secureStandIns } from "./assembly/discovered-nodes.js";
 import { securedStandIn } from "./assembly/edited-nodes.js";
-import { explain, ringView } from "./assembly/explanation.js";
 import { httpDate } from "./assembly/http-date.js";
 import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
+import { operatorOf } from "./assembly/operator.js";
 import { proveConfig } from "./assembly/prove-config.js";
 import { routingOf } from "./assembly/routing.js";
 import { RunningCluster } from "./assembly/running-cluster.js";
@@ -14,8 +14,8 @@ import { Counters } from "./core/counters.js";
 import { Histogram } from "./core/histogram.js";
 import type { Log } from "./core/log.js";
 import type { OpenLookup } from "./core/lookup.js";
-import type { Explanation, RequestSketch, RingView } from "./core/operations.js";
-import type { BalancerSnapshot } from "./core/snapshot.js";
+import type { Operations } from "./core/operations.js";
+import { decideReadiness } from "./core/readiness.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
 import { AccessLog } from "./proxy/access-log.js";
@@ -54,7 +54,7 @@ export interface DrainResult {
 }
 
 /** A running load balancer. Nothing is opened before `listen`. */
-export interface Balancer {
+export interface Balancer extends Operations {
   /** Opens every listener and resolves to their bound addresses (`127.0.0.1:41234`, `[::1]:8081`, `unix:/path`), in order. */
   listen(): Promise<readonly string[]>;
   /**
@@ -71,11 +71,6 @@ export interface Balancer {
   reopenLogs(): void;
   /** Reads certificates and keys again, now instead of within ten seconds. New ones that are bad are logged and left. */
   reloadCertificates(): Promise<void>;
-  snapshot(): BalancerSnapshot;
-  /** What would become of a request now. */
-  explain(request: RequestSketch): Explanation;
-  /** Undefined for a cluster whose policy has no ring. */
-  ring(cluster: string, sectors: number): RingView | undefined;
 }
 
 /** How coarse the timeouts of the data path are. */
@@ -117,6 +112,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   let accessLog: OpenAccessLog | undefined;
   let running: Running | undefined;
   let isListening = false;
+  let startedAtMs = 0;
   let draining: Promise<DrainResult> | undefined;
   let closing: Promise<void> | undefined;
   let reloading: Promise<void> = Promise.resolve();
@@ -178,10 +174,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   }
 
   /** Reads the certificates that a config needs; see `Keyring.adopt`. */
-  function adoptKeys({ listeners, clusters, store }: Config): Promise<AdoptedKeys> {
-    const isEditable = store !== "" || dependencies.store !== undefined;
-    const standIns = isEditable ? clusters.map(securedStandIn) : [];
-    const nodes = [...clusters.flatMap((cluster) => [...cluster.nodes, ...secureStandIns(cluster)]), ...standIns];
+  function adoptKeys({ listeners, clusters }: Config): Promise<AdoptedKeys> {
+    // Operators may add https nodes at any time; what those are dialled with takes less than a millisecond to make.
+    const standIns = (cluster: ClusterConfig) => [...secureStandIns(cluster), securedStandIn(cluster)];
+    const nodes = clusters.flatMap((cluster) => [...cluster.nodes, ...standIns(cluster)]);
     return keyring.adopt(listeners, nodes);
   }
 
@@ -214,15 +210,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     throw new FnlbError("ERR_LISTEN", "only a balancer that listens and does not drain takes a new config");
   }
 
+  /** What operators may ask and change. */
   function whileOpen(): Running {
     if (running !== undefined && isListening && !stopping.signal.aborted) return running;
-    throw new FnlbError("ERR_DRAINING", "only a balancer that listens can be asked");
-  }
-
-  function clusterNamed(name: string): RunningCluster {
-    const cluster = whileOpen().clusters.get(name);
-    if (cluster === undefined) throw new FnlbError("ERR_NOT_FOUND", `there is no cluster "${name}"`);
-    return cluster;
+    throw new FnlbError("ERR_DRAINING", "only a balancer that listens can be asked or changed");
   }
 
   async function reloadNow(next: Config): Promise<void> {
@@ -351,6 +342,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   }
 
   return {
+    ...operatorOf(whileOpen),
     async listen() {
       const nodes = config.clusters.flatMap(({ nodes, discover }) => [
         ...nodes.map(({ id }) => id),
@@ -366,6 +358,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         opened.commit();
         failIfEnding();
         isListening = true;
+        startedAtMs = clock.wallNow();
       } catch (error) {
         await close();
         // What was opened while `close` was already under way is not known to it.
@@ -396,11 +389,14 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       }
     },
     reloadCertificates: () => keyring.reload(),
-    explain: (request) => explain(whileOpen().front, request),
-    ring: (name, sectors) => ringView(name, clusterNamed(name).context.cluster, sectors),
     snapshot() {
       const clusters = running === undefined ? [] : [...running.clusters.values()];
+      const clusterSnapshots = clusters.map((cluster) => cluster.snapshot());
+      const isDraining = draining !== undefined || stopping.signal.aborted;
+      const isPaused = running?.listeners.isPaused ?? false;
       return {
+        startedAtMs,
+        readiness: decideReadiness({ isListening, isDraining, isPaused, clusters: clusterSnapshots }),
         sockets: running?.sockets.mode ?? "closed",
         store: running?.store.state ?? "closed",
         connections: running?.front.connections ?? 0,
@@ -411,11 +407,12 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         timers: wheel.size,
         isDraining: draining !== undefined,
         limits: { connectionsMax: config.connectionsMax, tunnelsMax: config.tunnelsMax },
-        clusters: clusters.map((cluster) => cluster.snapshot()),
+        clusters: clusterSnapshots,
         nodes: clusters.flatMap((cluster) =>
-          cluster.nodes.map(({ node, breaker, connections, idleConnections }) => ({
+          cluster.nodes.map(({ node, origin, breaker, connections, idleConnections }) => ({
             cluster: cluster.name,
             id: node.id,
+            origin,
             alive: node.alive,
             suspect: node.suspect,
             ejected: node.ejected,

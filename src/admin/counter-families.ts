@@ -132,6 +132,11 @@ export const COUNTER_FAMILIES: readonly CounterFamily[] = [
       ["discover-nodes", "discoveriesOverLimit"],
     ],
   },
+  alone(
+    "fnlb_requests_refused_by_pause",
+    "requestsRefusedByPause",
+    "Requests that came by a listener that was paused.",
+  ),
   alone("fnlb_requests_queued", "requestsQueued", "Requests that had to wait for a place."),
   alone("fnlb_load_waits_forgotten", "loadWaitsForgotten", "Load waits that were dropped to make room for others."),
   alone("fnlb_interim_responses_dropped", "interimResponsesDropped", "Interim responses that were not passed on."),

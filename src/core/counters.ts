@@ -67,6 +67,7 @@ export class Counters {
   discoveriesEmpty = 0;
   discoveriesOverLimit = 0;
   requestsRefusedAtTunnelLimit = 0;
+  requestsRefusedByPause = 0;
   connectionsEndedByRequestLimit = 0;
   interimResponsesDropped = 0;
   accessLogLinesDropped = 0;
