@@ -5,18 +5,29 @@ import type { Node } from "./node.js";
 import { type NodeStateName, nodeStates } from "./node-states.js";
 import type { Eligible, Policy } from "./policies/policy.js";
 
-/**
- * What speaks against a node for one request: its states, or `no-weight`, `full` (as many exchanges as one may have),
- * `over-load` (more than its bound, see `balance-factor`), `slow-start` (this key is not back on it yet), `load-wait`
- * (it lets calls wait, and turns most of this key's down).
- */
-export type HoldReason =
-  | Exclude<NodeStateName, "serving">
-  | "no-weight"
-  | "full"
-  | "over-load"
-  | "slow-start"
-  | "load-wait";
+/** What may speak against a node for one request: its states, and what follows from the request and its key. */
+export const HOLD_REASONS = [
+  "dead",
+  "suspect",
+  "failing",
+  "unchecked",
+  "ejected",
+  "breaker-open",
+  "breaker-half-open",
+  "draining",
+  "disabled",
+  /** Takes no new keys. */
+  "no-weight",
+  /** Has as many exchanges as one node may. */
+  "full",
+  /** Carries more than its bound: the key overflows to the next. */
+  "over-load",
+  /** Has just come back, and not this key yet. */
+  "slow-start",
+  /** Lets calls of this key wait, and therefore turns most of them down. */
+  "load-wait",
+] as const;
+export type HoldReason = (typeof HOLD_REASONS)[number];
 
 /** One node as an exchange sees it. */
 export interface NodePreview {
