@@ -49,7 +49,7 @@ export interface ExplainedNode {
   readonly isEligible: boolean;
   /** Why a request like this passes it over. One against which something speaks is still better than nobody, see `attempt`. */
   readonly reasons: readonly HoldReason[];
-  /** 1: it would get the request; 2: it would get it if the first could not be dialled, and so on. Where that is known. */
+  /** 1: it would get the request; 2: it would get it if the first could not be dialled, and so on up to 32. Where that is known. */
   readonly attempt?: number;
 }
 

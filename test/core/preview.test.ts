@@ -7,6 +7,7 @@ import type { Node } from "../../src/core/node.js";
 import { OutlierDetector } from "../../src/core/outlier.js";
 import { Outcome } from "../../src/core/policies/policy.js";
 import type { PolicyOptions } from "../../src/core/policies/table.js";
+import { ATTEMPTS_MAX } from "../../src/core/preview.js";
 import { FakeClock } from "../support/fake-clock.js";
 import { policyNamed } from "./every-policy.js";
 import { addresses, exchangeOf, nodesOf } from "./small-cluster.js";
@@ -136,6 +137,12 @@ describe("a preview of an exchange", () => {
     assert.deepEqual(preview().attempts, [order[1], order[2]]);
     cluster.update([]);
     assert.deepEqual([preview().nodes, preview().attempts, preview().refusal], [[], [], "empty"]);
+  });
+
+  it("ends where nobody would read on", () => {
+    const { preview } = seen({ count: ATTEMPTS_MAX + 8 });
+    assert.equal(preview().nodes.length, ATTEMPTS_MAX + 8);
+    assert.equal(preview().attempts.length, ATTEMPTS_MAX);
   });
 
   it("says what the cluster says when it has no place", () => {

@@ -8,7 +8,7 @@ import type { Node } from "../node.js";
 import { checkRange } from "../option-range.js";
 import { FREE_IN_FLIGHT } from "./bounded-load.js";
 import { Circle } from "./circle.js";
-import { type HotKeyOptions, hotKeyOptions, isOverCap, pickInOrder } from "./key-order.js";
+import { type HotKeyOptions, hotKeyOptions, overCap, pickInOrder } from "./key-order.js";
 import type { Arcs, Eligible, Policy } from "./policy.js";
 
 export interface RingHashOptions extends HotKeyOptions {
@@ -97,8 +97,8 @@ class FlatRing implements RingHash {
     return this.#points.length === 0 ? [] : this.#circle.order(this.#find(keyHash));
   }
 
-  isOverLoad(node: Node, exchange: Exchange, eligible: Eligible): boolean {
-    return isOverCap(node, this.#members, exchange, eligible, this.#options);
+  overLoad(exchange: Exchange, eligible: Eligible): (node: Node) => boolean {
+    return overCap(this.#members, exchange, eligible, this.#options);
   }
 
   arcs(sectors: number): Arcs {
