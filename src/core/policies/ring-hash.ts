@@ -103,18 +103,19 @@ class FlatRing implements RingHash {
 
   arcs(sectors: number): Arcs {
     const points = this.#points;
-    const widths = new Map<string, number>();
-    for (const [position, point] of points.entries()) {
-      // A point has the keys behind the one before it; the first one those behind the last, around the end.
-      const before = position === 0 ? points[points.length - 1] - HASHES : points[position - 1];
-      const { id } = this.#nodes[this.#owners[position]];
-      widths.set(id, (widths.get(id) ?? 0) + point - before);
+    const owners = this.#owners;
+    const widths = new Float64Array(this.#nodes.length);
+    // A point has the keys behind the one before it; the first one those behind the last, around the end.
+    let before = points.length === 0 ? 0 : points[points.length - 1] - HASHES;
+    for (let position = 0; position < points.length; position++) {
+      widths[owners[position]] += points[position] - before;
+      before = points[position];
     }
     return {
-      shares: new Map([...widths].map(([id, width]) => [id, width / HASHES])),
+      shares: new Map(this.#nodes.map(({ id }, owner) => [id, widths[owner] / HASHES])),
       sectors: Array.from({ length: sectors }, (_, sector) => {
         const middle = Math.floor(((sector + 0.5) * HASHES) / sectors);
-        return points.length === 0 ? undefined : this.#nodes[this.#owners[this.#find(middle)]].id;
+        return points.length === 0 ? undefined : this.#nodes[owners[this.#find(middle)]].id;
       }),
     };
   }
