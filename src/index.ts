@@ -106,6 +106,7 @@ export { rendezvous } from "./core/policies/rendezvous.js";
 export { type RingHash, type RingHashOptions, ringHash } from "./core/policies/ring-hash.js";
 export { type WeightedRoundRobinOptions, weightedRoundRobin } from "./core/policies/weighted-round-robin.js";
 export type { HoldReason } from "./core/preview.js";
+export type { Readiness } from "./core/readiness.js";
 export {
   decideRebalance,
   type NodeSample,
@@ -119,5 +120,6 @@ export {
   rebalanceOptions,
 } from "./core/rebalance.js";
 export { Rebalancer, type RebalancerDependencies, type RebalancerOptions } from "./core/rebalancer.js";
-export type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "./core/snapshot.js";
+export type { NodeChange } from "./core/registry.js";
+export type { BalancerSnapshot, ClusterSnapshot, NodeOrigin, NodeSnapshot } from "./core/snapshot.js";
 export { ErrNoFallbackNodeFound, type ErrorCode, FnlbError, HTTP_STATUS } from "./errors.js";
