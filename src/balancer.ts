@@ -54,7 +54,7 @@ export interface DrainResult {
 }
 
 /** A running load balancer. Nothing is opened before `listen`. */
-export interface Balancer extends Omit<Operations, "explain" | "ring"> {
+export interface Balancer extends Operations {
   /** Opens every listener and resolves to their bound addresses (`127.0.0.1:41234`, `[::1]:8081`, `unix:/path`), in order. */
   listen(): Promise<readonly string[]>;
   /**
@@ -210,10 +210,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     throw new FnlbError("ERR_LISTEN", "only a balancer that listens and does not drain takes a new config");
   }
 
-  /** What operators may change. */
+  /** What operators may ask and change. */
   function whileOpen(): Running {
     if (running !== undefined && isListening && !stopping.signal.aborted) return running;
-    throw new FnlbError("ERR_DRAINING", "only a balancer that listens can be changed");
+    throw new FnlbError("ERR_DRAINING", "only a balancer that listens can be asked or changed");
   }
 
   async function reloadNow(next: Config): Promise<void> {

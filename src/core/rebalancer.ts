@@ -5,7 +5,7 @@ import { type IsErrorStatus, type Meter, SlidingMeter } from "./meter.js";
 import { type Node, type NodeAddress, type NodeCheck, type NodeMode, passesChecks } from "./node.js";
 import type { NodeStats } from "./node-stats.js";
 import { checkRange } from "./option-range.js";
-import { type Eligible, Outcome, type OutcomeCode, type Policy } from "./policies/policy.js";
+import { type Arcs, type Eligible, Outcome, type OutcomeCode, type Policy } from "./policies/policy.js";
 import {
   decideRebalance,
   type NodeSample,
@@ -107,6 +107,23 @@ export class Rebalancer implements Policy {
     this.#eligible = eligible;
     const view = this.#policy.pick(exchange, this.#eligibleView);
     return view === undefined ? undefined : this.#byIndex[view.index]?.node;
+  }
+
+  order(keyHash: number): readonly Node[] {
+    return (this.#policy.order?.(keyHash) ?? []).map((view) => this.#byIndex[view.index]!.node);
+  }
+
+  overLoad(exchange: Exchange, eligible: Eligible): (node: Node) => boolean {
+    this.#eligible = eligible;
+    const isOver = this.#policy.overLoad?.(exchange, this.#eligibleView);
+    return (node) => {
+      const member = this.#memberOf(node);
+      return member !== undefined && isOver?.(member.view) === true;
+    };
+  }
+
+  arcs(sectors: number): Arcs | undefined {
+    return this.#policy.arcs?.(sectors);
   }
 
   noteLoad(node: Node): void {

@@ -35,6 +35,19 @@ export function hotKeyOptions({ balanceFactor = 1.5, spread = 1 }: HotKeyOptions
 /** Reused by every pick that meets a crowded node: no pick begins before the last one has ended. */
 const load: Load = { inFlight: 0, weight: 0 };
 
+/** Which eligible nodes `pickInOrder` passes over for what they carry at this moment. */
+export function overCap(
+  members: readonly Node[],
+  exchange: Exchange,
+  eligible: Eligible,
+  { balanceFactor }: Required<HotKeyOptions>,
+): (node: Node) => boolean {
+  if (balanceFactor === 0) return () => false;
+  const measured: Load = { inFlight: 0, weight: 0 };
+  measureLoad(measured, members, exchange, eligible);
+  return (node) => node.inFlight >= loadCap(measured, node.weight, balanceFactor);
+}
+
 /**
  * The node for a key whose order is at its beginning: its home as long as that has little to do, then the least
  * loaded of those who share the key, and if that is over its cap the first behind it that is not.
