@@ -49,7 +49,7 @@ async function startLoad(t: TestContext, port: number, count: number) {
   const callers = Array.from({ length: count }, async () => {
     const client = await connectClient(t, port);
     while (!isOver) {
-      const path = `/f/${calls++ % 50}`;
+      const path = `/f/${calls++ % 150}`;
       const isPost = calls % 3 === 0;
       const post = `POST ${path} HTTP/1.1\r\nHost: fn\r\nContent-Length: 4\r\n\r\nbody`;
       const response = await client.ask(isPost ? post : get(path), isPost ? "POST" : "GET");
@@ -59,7 +59,7 @@ async function startLoad(t: TestContext, port: number, count: number) {
   });
   return {
     /** Resolves when so many more calls have been made. */
-    async goOn(more = 150) {
+    async goOn(more = 200) {
       const until = calls + more;
       await eventually(() => calls >= until || failures.length > 0);
     },
