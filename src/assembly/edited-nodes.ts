@@ -3,12 +3,23 @@ import { type NodeConfig, parseNodeName } from "../config/node-address.js";
 import { type NodeTlsChoice, nodeTlsOf, securedNodes } from "../config/secured-nodes.js";
 import { checkChange, isSameStanding, standingOf } from "../core/node-change.js";
 import type { ChangeResult, EditCondition } from "../core/operations.js";
-import { type Edited, EMPTY_REGISTRY, mergeNodes, type NodeChange, type Registry } from "../core/registry.js";
+import {
+  type Edited,
+  EMPTY_REGISTRY,
+  mergeNodes,
+  type NodeChange,
+  type NodeEdit,
+  type Registry,
+} from "../core/registry.js";
 import { type ErrorCode, FnlbError } from "../errors.js";
 import type { EditGuard, Store } from "../store/store.js";
 
 /** How often an edit is tried that others get ahead of. */
 const TURNS_MAX = 5;
+/** Nodes that something may have been said about before removals that nobody needs any more are forgotten. */
+const REMEMBERED_MAX = 1000;
+/** How many of those one edit forgets. */
+const FORGOTTEN_MAX = 100;
 /** What another edit may have made wrong. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(["ERR_CONFLICT", "ERR_NOT_FOUND"]);
 
@@ -82,12 +93,29 @@ export class EditedNodes {
     named: readonly NodeConfig[],
   ): Promise<ChangeResult> {
     const { id } = change;
+    const { edits: known } = this.#registry;
     const own = named.find((node) => node.id === id);
-    checkChange(change, standingOf(own, this.#registry.edits.get(id)), condition);
+    checkChange(change, standingOf(own, known.get(id)), condition);
     const guard = guardOf(change, condition, own !== undefined);
-    const { edits, before } = await this.#dependencies.store.edit(this.#cluster, [change], guard);
+    const changes = [...forgotten(known, named), change];
+    const { edits, before } = await this.#dependencies.store.edit(this.#cluster, changes, guard);
     return isSameStanding(standingOf(own, before.get(id)), standingOf(own, edits.get(id))) ? "unchanged" : "applied";
   }
+}
+
+/**
+ * Takes removals of nodes back that neither config nor discovery names: those are gone without it. It is kept while there
+ * are few, so that whoever removes a node again hears that it was known. A cluster whose nodes come and go, each with an
+ * address of its own, would fill the registry otherwise, and then nobody could edit anything.
+ */
+function forgotten(edits: Registry["edits"], named: readonly NodeConfig[]): readonly NodeChange[] {
+  if (edits.size <= REMEMBERED_MAX) return [];
+  const names = new Set(named.map(({ id }) => id));
+  const isNeedless = ([id, { presence }]: readonly [string, NodeEdit]) => presence === "removed" && !names.has(id);
+  return [...edits]
+    .filter(isNeedless)
+    .slice(0, FORGOTTEN_MAX)
+    .map(([id]) => ({ id, presence: null }));
 }
 
 /** What the store must say for a change to be made as `checkChange` has allowed it, whoever edits the node at the same time. */

@@ -49,7 +49,7 @@ async function startLoad(t: TestContext, port: number, count: number) {
   const callers = Array.from({ length: count }, async () => {
     const client = await connectClient(t, port);
     while (!isOver) {
-      const path = `/f/${calls++ % 50}`;
+      const path = `/f/${calls++ % 150}`;
       const isPost = calls % 3 === 0;
       const post = `POST ${path} HTTP/1.1\r\nHost: fn\r\nContent-Length: 4\r\n\r\nbody`;
       const response = await client.ask(isPost ? post : get(path), isPost ? "POST" : "GET");
@@ -59,7 +59,7 @@ async function startLoad(t: TestContext, port: number, count: number) {
   });
   return {
     /** Resolves when so many more calls have been made. */
-    async goOn(more = 150) {
+    async goOn(more = 200) {
       const until = calls + more;
       await eventually(() => calls >= until || failures.length > 0);
     },
@@ -442,13 +442,12 @@ describe("an edit of a node", () => {
 
   it("names the limit of a cluster's registry where it is reached", async (t) => {
     const store = memoryStore({ clock: systemClock });
-    // Removed nodes are statements, too.
     const ids = Array.from({ length: STATEMENTS_MAX }, (_, n) => `10.0.${n >> 8}.${n & 255}:80`);
     for (let at = 0; at < ids.length; at += CHANGES_MAX) {
       const some = ids.slice(at, at + CHANGES_MAX);
       await store.edit(
         "default",
-        some.map((id) => ({ id, presence: "removed" })),
+        some.map((id) => ({ id, weight: 2 })),
       );
     }
     const edit = editorOf(await startBalancer(t, { nodes: [1] }, { store }));
@@ -456,7 +455,29 @@ describe("an edit of a node", () => {
       code: "ERR_STORE",
       message: 'the registry of cluster "default" is full: it holds at most 10000 statements',
     });
-    assert.equal(await edit({ id: ids[0], presence: null }), "applied");
+    assert.equal(await edit({ id: ids[0], weight: null }), "applied");
     assert.equal(await edit({ id: "127.0.0.1:2", presence: "added" }), "applied");
+  });
+
+  it("forgets removals that nobody needs any more before they fill the registry", async (t) => {
+    const store = memoryStore({ clock: systemClock });
+    // Removed nodes are statements, too.
+    const ids = Array.from({ length: CHANGES_MAX }, (_, n) => `10.0.${n >> 8}.${n & 255}:80`);
+    await store.edit(
+      "default",
+      ids.map((id) => ({ id, presence: "removed" })),
+    );
+    const running = await startBalancer(t, { nodes: [1] }, { store });
+    const edit = editorOf(running);
+    assert.equal(await edit({ id: "127.0.0.1:1", presence: "removed" }), "applied");
+    assert.equal((await store.read("default")).edits.size, CHANGES_MAX + 1, "few enough to remember");
+    assert.equal(await edit({ id: "127.0.0.1:2", presence: "added" }), "applied");
+    const { edits } = await store.read("default");
+    assert.ok(edits.size < CHANGES_MAX, `${edits.size} nodes are still spoken about`);
+    assert.equal(edits.get("127.0.0.1:1")?.presence, "removed", "the config names it: it would be back");
+    assert.deepEqual(
+      running.balancer.snapshot().nodes.map(({ id }) => id),
+      ["127.0.0.1:2"],
+    );
   });
 });

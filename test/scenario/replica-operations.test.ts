@@ -42,7 +42,7 @@ describe("operations on replicas", { skip: WITHOUT_REDIS }, () => {
       await until("its weight", ({ nodes }) => nodes.find(({ id }) => id === idOf(c))?.weight === 3);
       const client = await connectClient(t, port);
       const names = new Set<unknown>();
-      for (let n = 0; n < 60; n++) {
+      for (let n = 0; n < 120; n++) {
         names.add((await client.ask(`GET /f/${n} HTTP/1.1\r\nHost: fn\r\n\r\n`)).json().node);
       }
       assert.equal(names.size, 3);
