@@ -140,8 +140,7 @@ export class Admin {
 }
 
 async function closeOne({ server, dashboard }: OpenAdmin): Promise<void> {
-  await dashboard.close();
-  await server.close();
+  await Promise.all([server.close(), dashboard.close()]);
 }
 
 function settingsOf(address: OnAddress, config: AdminChoice): AdminSettings {
