@@ -14,13 +14,10 @@ export class Overview {
 
   /** @param {import("./shapes.js").StatusShape} status */
   update(status) {
-    const { version, pid, uptimeMs, state, ready, store, nodes } = status;
+    const { version, pid, uptimeMs, ready, store, nodes } = status;
     setText(byId("process"), `${version} · process ${pid} · up ${duration(uptimeMs)}`);
-    const isDraining = state === "draining";
-    const word = isDraining ? "Draining" : ready ? "Ready" : "Not ready";
-    show(this.#state, word, () =>
-      badge(isDraining ? "draining" : ready ? "serving" : "dead", isDraining ? "warn" : ready ? "good" : "bad", word),
-    );
+    const { word, shape, tone } = conditionOf(status);
+    show(this.#state, word, () => badge(shape, tone, word));
     document.title = `${ready ? "" : `${word} · `}fnlb`;
     const serving = nodes.filter(({ states }) => states.includes("serving")).length;
     setText(byId("state-note"), `${serving} of ${counted(nodes.length, "node")} serving`);
@@ -51,6 +48,20 @@ export class Overview {
     draw(this.#errorsPlot, total.errors, inWords("Errors a second", total.errors, short));
     draw(this.#latencyPlot, total.p99Ms, inWords("p99 of the time to the head of a response", total.p99Ms, latency));
   }
+}
+
+/**
+ * What keeps requests out, if anything does.
+ * @param {import("./shapes.js").StatusShape} status
+ */
+function conditionOf({ state, ready, listeners }) {
+  if (state === "draining") return { word: "Draining", shape: "draining", tone: "warn" };
+  if (state === "starting") return { word: "Starting", shape: "unchecked", tone: "off" };
+  if (ready) return { word: "Ready", shape: "serving", tone: "good" };
+  const isPaused = listeners.length > 0 && listeners.every((listener) => listener.state === "paused");
+  return isPaused
+    ? { word: "Paused", shape: "disabled", tone: "warn" }
+    : { word: "Not ready", shape: "dead", tone: "bad" };
 }
 
 /**

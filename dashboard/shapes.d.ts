@@ -45,7 +45,7 @@ export interface StatusShape {
   readonly version: string;
   readonly pid: number;
   readonly uptimeMs: number;
-  readonly state: "serving" | "draining";
+  readonly state: "starting" | "serving" | "draining";
   readonly ready: boolean;
   readonly store: string;
   readonly connections: number;
@@ -54,6 +54,7 @@ export interface StatusShape {
   readonly queued: number;
   readonly clusters: readonly ClusterShape[];
   readonly nodes: readonly NodeShape[];
+  readonly listeners: readonly { readonly id: string; readonly state: "open" | "paused" }[];
 }
 
 /** What an edit answers with. */

@@ -75,3 +75,19 @@ describe("GET /v1/history", () => {
     assert.equal((await ask("?node=a")).status, 400);
   });
 });
+
+describe("GET /v1/events", () => {
+  it("is refused above 16 at once, and ends when the balancer is closed", async (t) => {
+    const { balancer } = await startBalancer(t, { nodes: [1], ...ADMIN });
+    const url = `http://${balancer.adminAddress}/v1/events`;
+    const streams = await Promise.all(Array.from({ length: 16 }, () => fetch(url)));
+    assert.deepEqual([...new Set(streams.map(({ status }) => status))], [200]);
+    const refused = await fetch(url);
+    assert.equal(refused.status, 503);
+    assert.equal(((await refused.json()) as { readonly code: string }).code, "ERR_AT_CAPACITY");
+    assert.equal(balancer.snapshot().counters.eventStreamsRefused, 1);
+    const texts = Promise.all(streams.map((stream) => stream.text()));
+    await balancer.close();
+    for (const text of await texts) assert.match(text, /^: .*\n\nevent: status\ndata: \{.*"nodes":\[\{.*\}\n\n/);
+  });
+});

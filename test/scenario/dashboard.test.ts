@@ -90,6 +90,19 @@ describe("the dashboard", { skip: WITHOUT_CHROMIUM }, () => {
     assert.deepEqual(complaints, []);
   });
 
+  it("says in a word why the balancer takes nothing new", async (t) => {
+    const { started } = await startThree(t);
+    const { page } = await openPage(t, browser, pageOf(started));
+    const state = page.locator("#state");
+    await state.getByText("Ready").waitFor();
+    started.balancer.pauseListener(started.addresses[0]);
+    await state.getByText("Paused").waitFor();
+    assert.equal(await page.title(), "Paused · fnlb");
+    started.balancer.resumeListener(started.addresses[0]);
+    await state.getByText("Ready").waitFor();
+    assert.equal(await page.title(), "fnlb");
+  });
+
   it("asks for the token, keeps it for the tab alone, and drains and enables a node with it", async (t) => {
     const { started, nodes } = await startThree(t, { adminToken: TOKEN });
     const [{ address }] = nodes;
