@@ -278,7 +278,7 @@ export const PROCESS_OPTIONS = {
     ...text(readAdminToken),
     default: "",
     isSecret: true,
-    help: "Bearer token of the admin API (16 bytes or more), without which it does nothing but say how it is; where --admin is not loopback or a unix socket, this or --admin-client-ca is needed. Better set by the environment.",
+    help: "Bearer token of the admin API (16 bytes or more): needed unless --admin is loopback or a unix socket, or --admin-client-ca is given. Better set by the environment.",
   },
   "admin-tls-cert": {
     field: "adminTlsCertFile",
