@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { secureStandIns } from "./assembly/discovered-nodes.js";
 import { securedStandIn } from "./assembly/edited-nodes.js";
+import { explain, ringView } from "./assembly/explanation.js";
 import { httpDate } from "./assembly/http-date.js";
 import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
 import { proveConfig } from "./assembly/prove-config.js";
@@ -13,6 +14,7 @@ import { Counters } from "./core/counters.js";
 import { Histogram } from "./core/histogram.js";
 import type { Log } from "./core/log.js";
 import type { OpenLookup } from "./core/lookup.js";
+import type { Explanation, RequestSketch, RingView } from "./core/operations.js";
 import type { BalancerSnapshot } from "./core/snapshot.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
@@ -70,6 +72,10 @@ export interface Balancer {
   /** Reads certificates and keys again, now instead of within ten seconds. New ones that are bad are logged and left. */
   reloadCertificates(): Promise<void>;
   snapshot(): BalancerSnapshot;
+  /** What would become of a request now. */
+  explain(request: RequestSketch): Explanation;
+  /** Undefined for a cluster whose policy has no ring. */
+  ring(cluster: string, sectors: number): RingView | undefined;
 }
 
 /** How coarse the timeouts of the data path are. */
@@ -206,6 +212,17 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   function whileRunning(): Running {
     if (running !== undefined && isListening && draining === undefined && !stopping.signal.aborted) return running;
     throw new FnlbError("ERR_LISTEN", "only a balancer that listens and does not drain takes a new config");
+  }
+
+  function whileOpen(): Running {
+    if (running !== undefined && isListening && !stopping.signal.aborted) return running;
+    throw new FnlbError("ERR_DRAINING", "only a balancer that listens can be asked");
+  }
+
+  function clusterNamed(name: string): RunningCluster {
+    const cluster = whileOpen().clusters.get(name);
+    if (cluster === undefined) throw new FnlbError("ERR_NOT_FOUND", `there is no cluster "${name}"`);
+    return cluster;
   }
 
   async function reloadNow(next: Config): Promise<void> {
@@ -379,6 +396,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       }
     },
     reloadCertificates: () => keyring.reload(),
+    explain: (request) => explain(whileOpen().front, request),
+    ring: (name, sectors) => ringView(name, clusterNamed(name).context.cluster, sectors),
     snapshot() {
       const clusters = running === undefined ? [] : [...running.clusters.values()];
       return {
