@@ -48,7 +48,11 @@ export class AdminClient {
     this.#timeoutMs = timeoutMs;
     const { socketPath, tls } = place;
     this.#client = new Client(place.origin, {
-      connect: { timeout: Math.min(timeoutMs, CONNECT_TIMEOUT_MS), ...(socketPath === undefined ? {} : { socketPath }), ...tls },
+      connect: {
+        timeout: Math.min(timeoutMs, CONNECT_TIMEOUT_MS),
+        ...(socketPath === undefined ? {} : { socketPath }),
+        ...tls,
+      },
       maxResponseSize: ANSWER_BYTES_MAX,
     });
   }
@@ -78,9 +82,13 @@ export class AdminClient {
       throw new Refusal(`could not ${purpose}: ${this.#silence(error)}`, 0, { cause: error });
     }
     const value = parseObject(text);
-    if (status < 200 || status > 299) throw new Refusal(`could not ${purpose}: ${this.#problem(status, value)}`, status);
+    if (status < 200 || status > 299)
+      throw new Refusal(`could not ${purpose}: ${this.#problem(status, value)}`, status);
     if (value === undefined) {
-      throw new Refusal(`could not ${purpose}: the answer of ${this.place.name} is no JSON, is the admin API of fnlb there?`, 0);
+      throw new Refusal(
+        `could not ${purpose}: the answer of ${this.place.name} is no JSON, is the admin API of fnlb there?`,
+        0,
+      );
     }
     return { text, value };
   }

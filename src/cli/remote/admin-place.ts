@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
-import { type ListenAddress, parseListenAddress } from "../../config/listen-address.js";
+import { type AdminAddress, readAdminAddress, readAdminToken } from "../../config/admin.js";
 import { badOption } from "../../config/units.js";
+import { type Given, single } from "../../config/value.js";
 
 /** Where the admin API is asked, and with what. */
 export interface AdminPlace {
@@ -28,33 +29,50 @@ export interface ClientTls {
 export interface PlaceOptions {
   /** `https://host:9081`; wins over `admin`. */
   readonly server: string;
-  /** As the option of the balancer; `source` is how complaints name it. */
-  readonly admin: { readonly text: string; readonly source: string };
-  /** The admin listener at `admin` speaks TLS. */
-  readonly isTls: boolean;
-  readonly token: string;
+  /** As the option of the balancer. */
+  readonly admin: Given;
+  readonly token: Given;
+  /** What the balancer that is configured in the same place shows to its clients. */
+  readonly tlsCert: Given;
   readonly caFile: string;
   readonly certFile: string;
   readonly keyFile: string;
 }
 
 /** Where the admin API is asked when nobody says anything else. */
-const DEFAULT_ADMIN = "127.0.0.1:9081";
+const DEFAULT_ADMIN: AdminAddress = { kind: "tcp", host: "127.0.0.1", port: 9081 };
 
 /** Throws `ERR_OPTION`. */
 export function adminPlace(options: PlaceOptions): AdminPlace {
-  const { server, admin, token } = options;
-  const place =
-    server === "" ? placeOfAddress(admin.text === "" ? DEFAULT_ADMIN : admin.text, admin.source, options.isTls) : placeOfUrl(server);
+  const token = readAdminToken(options.token);
   const tls = readTls(options);
-  if (tls !== undefined && !place.origin.startsWith("https:")) {
+  const isTls = tls !== undefined || single(options.tlsCert) !== "";
+  const place = options.server === "" ? placeOfAddress(options.admin, isTls) : placeOfUrl(options.server);
+  const isSecured = place.origin.startsWith("https:");
+  if (tls !== undefined && !isSecured) {
     throw badOption('option "server"', "an https:// URL where --ca, --cert or --key is given", place.name);
   }
-  return {
-    ...place,
-    ...(token === "" ? {} : { token }),
-    ...(place.origin.startsWith("https:") ? { tls: tls ?? {} } : {}),
-  };
+  return { ...place, ...(token === "" ? {} : { token }), ...(isSecured ? { tls: tls ?? {} } : {}) };
+}
+
+/** What can be connected to. */
+export type AdminTarget = { readonly socketPath: string } | { readonly host: string; readonly port: number };
+
+/** Where an admin listener can be asked from its own machine; undefined where that is not known. */
+export function adminTarget(address: AdminAddress): AdminTarget | undefined {
+  switch (address.kind) {
+    case "off":
+      return undefined;
+    case "unix":
+      return { socketPath: address.path };
+    case "tcp": {
+      if (address.port === 0) return undefined;
+      const { host, port } = address;
+      return { host: host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host, port };
+    }
+    default:
+      return address satisfies never;
+  }
 }
 
 type Place = Pick<AdminPlace, "name" | "origin" | "socketPath">;
@@ -62,7 +80,9 @@ type Place = Pick<AdminPlace, "name" | "origin" | "socketPath">;
 function placeOfUrl(text: string): Place {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isBare =
-    url !== undefined && ["http:", "https:"].includes(url.protocol) && `${url.pathname}${url.search}${url.hash}` === "/";
+    url !== undefined &&
+    ["http:", "https:"].includes(url.protocol) &&
+    `${url.pathname}${url.search}${url.hash}` === "/";
   if (!isBare || url.username !== "" || url.password !== "") {
     // Not repeated: there may be a password in it.
     throw badOption('option "server"', "a URL such as https://lb.example.com:9081", isBare ? "one with a user" : text);
@@ -70,27 +90,14 @@ function placeOfUrl(text: string): Place {
   return { name: url.origin, origin: url.origin };
 }
 
-function placeOfAddress(text: string, source: string, isTls: boolean): Place {
-  const address = parseListenAddress(text);
-  const target = address === undefined ? undefined : targetOf(address);
-  if (target === undefined) {
-    throw badOption(source, "an address that can be asked, such as 127.0.0.1:9081 or unix:/path", text);
-  }
+function placeOfAddress(admin: Given, isTls: boolean): Place {
+  const address = readAdminAddress(admin);
+  const target = adminTarget(address.kind === "off" ? DEFAULT_ADMIN : address);
+  if (target === undefined) throw badOption(admin.source, "an address with a port that can be asked", single(admin));
   const scheme = isTls ? "https" : "http";
-  if (target.kind === "unix") return { name: `unix:${target.path}`, origin: `${scheme}://localhost`, socketPath: target.path };
-  return { name: target.authority, origin: `${scheme}://${target.authority}` };
-}
-
-type Target =
-  | { readonly kind: "unix"; readonly path: string }
-  | { readonly kind: "tcp"; readonly authority: string };
-
-/** Undefined where the address is not known here. */
-function targetOf(address: ListenAddress): Target | undefined {
-  if (address.kind === "unix") return address;
-  if (address.kind === "fd" || address.port === 0) return undefined;
-  const host = address.host === "0.0.0.0" ? "127.0.0.1" : address.host === "::" ? "::1" : address.host;
-  return { kind: "tcp", authority: `${host.includes(":") ? `[${host}]` : host}:${address.port}` };
+  if ("socketPath" in target) return { name: `unix:${target.socketPath}`, origin: `${scheme}://localhost`, ...target };
+  const authority = `${target.host.includes(":") ? `[${target.host}]` : target.host}:${target.port}`;
+  return { name: authority, origin: `${scheme}://${authority}` };
 }
 
 function readTls({ caFile, certFile, keyFile }: PlaceOptions): ClientTls | undefined {

@@ -36,7 +36,7 @@ export const CLIENT_OPTIONS = {
     group: "Where to ask",
     kind: "text",
     environment: "FNLB_CONFIG",
-    help: "Config file of the balancer, for the address and the token.",
+    help: "Config file of the balancer, for the address and the token; route reads the answer out of it and asks nobody.",
     completes: "files",
   },
   ca: {
@@ -45,7 +45,12 @@ export const CLIENT_OPTIONS = {
     help: "PEM file with the authorities that vouch for the server. Default: the public ones.",
     completes: "files",
   },
-  cert: { group: "Where to ask", kind: "text", help: "PEM file with a certificate to show to the server.", completes: "files" },
+  cert: {
+    group: "Where to ask",
+    kind: "text",
+    help: "PEM file with a certificate to show to the server.",
+    completes: "files",
+  },
   key: {
     group: "Where to ask",
     kind: "text",
@@ -73,11 +78,24 @@ export const CLIENT_OPTIONS = {
     kind: "text",
     help: "How long to wait at most, such as 30s or 5m; then the exit code is 1. Default: as long as it takes.",
   },
-  watch: { group: "Options", kind: "switch", help: "Go on showing it until SIGINT: a live table on a terminal, else lines." },
+  watch: {
+    group: "Options",
+    kind: "switch",
+    help: "Go on showing it until SIGINT: a live table on a terminal, else lines.",
+  },
   interval: { group: "Options", kind: "text", help: "How often with --watch. Default: 1s." },
+  nodes: {
+    group: "Options",
+    kind: "text",
+    help: "Nodes of a cluster that is only thought of, as the balancer's option of this name: asks nobody.",
+  },
   method: { group: "Options", kind: "text", help: "Method of the request. Default: GET." },
   header: { group: "Options", kind: "texts", help: "Field of the request, as in 'X-User: ann'. May be repeated." },
-  client: { group: "Options", kind: "text", help: "Address of the client, for keys and limits by it. Default: 127.0.0.1." },
+  client: {
+    group: "Options",
+    kind: "text",
+    help: "Address of the client, for keys and limits by it. Default: 127.0.0.1.",
+  },
 } as const satisfies Readonly<Record<string, ClientOption>>;
 
 export type ClientOptionName = keyof typeof CLIENT_OPTIONS;

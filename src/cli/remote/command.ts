@@ -15,6 +15,8 @@ export interface Command {
   readonly completes?: Completion;
   /** In one line of help. */
   readonly summary: string;
+  /** It asks nobody: the options that say where to ask are refused. */
+  readonly isLocal?: true;
   /** Beside those that say where to ask. */
   readonly options: readonly ClientOptionName[];
   readonly examples: readonly (readonly [command: string, what: string])[];
@@ -27,8 +29,10 @@ export interface CommandContext {
   readonly admin: AdminClient;
   readonly terminal: Terminal;
   readonly call: Call;
-  /** Ends at SIGINT and SIGTERM, for commands that tidy up behind themselves. */
+  readonly env: NodeJS.ProcessEnv;
   readonly pause: Pause;
+  /** Aborts at a signal that would have ended the process, from the call on: for commands that tidy up behind themselves. */
+  readonly untilSignal: () => AbortSignal;
 }
 
 /** Resolves to true after `delayMs`, to false at once when the signal aborts. Keeps the process alive, unlike a `Clock`. */

@@ -119,10 +119,11 @@ export const COMMANDS: readonly Command[] = [
     words: ["route"],
     items: "<url>",
     summary: "explain where a request would go: route, cluster, key, node, fallback order",
-    options: ["method", "header", "client", "json"],
+    options: ["method", "header", "client", "nodes", "json"],
     examples: [
       ["fnlb route /resize/cat.png", "no matter for which host"],
       ["fnlb route http://api.example.com/v1 --method POST --header 'X-Canary: yes'", "with what routes ask for"],
+      ["fnlb route /resize/cat.png --config fnlb.yaml", "by a config, asking nobody"],
     ],
     run: route,
   },
@@ -166,6 +167,7 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     words: ["completion"],
+    isLocal: true,
     items: "<shell>",
     completes: SHELLS,
     summary: `print what completes commands in a shell: ${SHELLS.join(", ")}`,

@@ -56,7 +56,11 @@ async function drainEach(context: CommandContext, { waits, onDrained }: DrainOpt
 }
 
 /** Resolves when nothing runs at the node; rejects with a `Failure` that says what is left at the deadline. */
-async function untilDrained(context: CommandContext, node: NodePlace, deadline: AbortSignal | undefined): Promise<void> {
+async function untilDrained(
+  context: CommandContext,
+  node: NodePlace,
+  deadline: AbortSignal | undefined,
+): Promise<void> {
   const { terminal, call, pause } = context;
   const progress = new Progress(terminal, call.isSet("json"));
   try {
@@ -64,7 +68,9 @@ async function untilDrained(context: CommandContext, node: NodePlace, deadline: 
     while (left > 0) {
       progress.show(`${node.id}: draining, ${left} in flight`);
       if (!(await pause(POLL_MS, deadline))) {
-        throw new Failure(`could not drain node ${node.id} in time: ${counted(left, "exchange")} in flight, and it goes on draining`);
+        throw new Failure(
+          `could not drain node ${node.id} in time: ${counted(left, "exchange")} in flight, and it goes on draining`,
+        );
       }
       left = await inFlightAt(context, node);
     }
@@ -89,6 +95,7 @@ async function inFlightAt({ admin }: CommandContext, { cluster, id }: NodePlace)
 function deadlineOf(text: string | undefined): AbortSignal | undefined {
   if (text === undefined) return undefined;
   const timeoutMs = parseDuration(text);
-  if (timeoutMs === undefined) throw badOption('option "timeout"', "a time up to 24 days such as 250ms, 5s or 1h", text);
+  if (timeoutMs === undefined)
+    throw badOption('option "timeout"', "a time up to 24 days such as 250ms, 5s or 1h", text);
   return AbortSignal.timeout(timeoutMs);
 }

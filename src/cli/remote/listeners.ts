@@ -1,8 +1,8 @@
 import { parseListenAddress } from "../../config/listen-address.js";
 import { EXIT } from "../exit.js";
 import { askListeners, type ChangeAnswer } from "./answers.js";
-import { eachItem } from "./each-item.js";
 import type { CommandContext } from "./command.js";
+import { eachItem } from "./each-item.js";
 import { printJson } from "./print-json.js";
 import { LISTENER_COLUMNS } from "./status-columns.js";
 import { tableLines } from "./table.js";
@@ -33,7 +33,10 @@ function setStates({ admin, terminal, call }: CommandContext, state: "open" | "p
       body: { state },
     });
     if (call.isSet("json")) printJson(terminal, text);
-    else terminal.write(`${plainText(id)}: ${state}${(value as unknown as ChangeAnswer).result === "unchanged" ? " already" : ""}\n`);
+    else
+      terminal.write(
+        `${plainText(id)}: ${state}${(value as unknown as ChangeAnswer).result === "unchanged" ? " already" : ""}\n`,
+      );
   });
 }
 

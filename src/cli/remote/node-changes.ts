@@ -1,6 +1,6 @@
 import { UsageError } from "../usage-error.js";
-import { type ChangeAnswer, nodePath } from "./answers.js";
 import type { AdminRequest } from "./admin-client.js";
+import { type ChangeAnswer, nodePath } from "./answers.js";
 import type { CommandContext } from "./command.js";
 import { eachItem } from "./each-item.js";
 import { ClusterFinder, type TypedNode, typedNode } from "./node-place.js";
@@ -49,8 +49,7 @@ export function addNodes(context: CommandContext): Promise<number> {
 }
 
 /** `fnlb nodes enable`: active again, whatever was said before. */
-export const enableNodes = (context: CommandContext) =>
-  changeNodes(context, () => modeEdit("enable node", "active"));
+export const enableNodes = (context: CommandContext) => changeNodes(context, () => modeEdit("enable node", "active"));
 
 /** `fnlb nodes disable`: nothing new, its sessions included. */
 export const disableNodes = (context: CommandContext) =>
@@ -58,15 +57,20 @@ export const disableNodes = (context: CommandContext) =>
 
 /** `fnlb nodes weight`. */
 export const weighNodes = (context: CommandContext) =>
-  changeNodes(context, ({ id, weight }) => {
-    if (weight === undefined) throw new UsageError(`node ${id} has no weight: say NODE=WEIGHT, or NODE=config for what the config says`);
-    return {
-      verb: "change the weight of node",
-      method: "PATCH",
-      body: { weight: weight === "config" ? null : numberOf({ id, weight }) },
-      outcome: weight === "config" ? "weight as in the config" : `weight ${weight}`,
-    };
-  }, { takesWeight: true });
+  changeNodes(
+    context,
+    ({ id, weight }) => {
+      if (weight === undefined)
+        throw new UsageError(`node ${id} has no weight: say NODE=WEIGHT, or NODE=config for what the config says`);
+      return {
+        verb: "change the weight of node",
+        method: "PATCH",
+        body: { weight: weight === "config" ? null : numberOf({ id, weight }) },
+        outcome: weight === "config" ? "weight as in the config" : `weight ${weight}`,
+      };
+    },
+    { takesWeight: true },
+  );
 
 /** `fnlb nodes reset`: closes the breaker, takes ejection and suspicion back. */
 export const resetNodes = (context: CommandContext) =>
@@ -141,6 +145,7 @@ function say({ terminal, call }: CommandContext, text: string, line: string): vo
 
 /** The server judges its range. */
 function numberOf({ id, weight }: { readonly id: string; readonly weight: string }): number {
-  if (!/^\d+(?:\.\d+)?$/.test(weight)) throw new UsageError(`the weight of node ${id} is no number: ${JSON.stringify(weight)}`);
+  if (!/^\d+(?:\.\d+)?$/.test(weight))
+    throw new UsageError(`the weight of node ${id} is no number: ${JSON.stringify(weight)}`);
   return Number(weight);
 }

@@ -3,8 +3,8 @@ import { EXIT } from "../exit.js";
 import { Refusal } from "./admin-client.js";
 import { askNodes, askStatus } from "./answers.js";
 import type { CommandContext } from "./command.js";
-import { plainText } from "./text-width.js";
 import { Screen } from "./screen.js";
+import { plainText } from "./text-width.js";
 import { type Sample, watchFrame, watchLines } from "./watch-frame.js";
 
 const INTERVAL_MS = 1000;
@@ -14,11 +14,11 @@ const INTERVAL_MS_MIN = 100;
  * `fnlb status --watch`: a table that is painted over on a terminal, lines elsewhere, until a signal ends it or nobody reads
  * any more. A server that is away is asked again.
  */
-export async function watch({ admin, terminal, call, pause, signal }: CommandContext): Promise<number> {
+export async function watch({ admin, terminal, call, pause, untilSignal }: CommandContext): Promise<number> {
   const intervalMs = readInterval(call.text("interval"));
   const gone = new AbortController();
   const stopListening = terminal.onGone(() => gone.abort());
-  const end = AbortSignal.any([signal, gone.signal]);
+  const end = AbortSignal.any([untilSignal(), gone.signal]);
   const isJson = call.isSet("json");
   const screen = terminal.isTty && !isJson ? new Screen(terminal) : undefined;
   let previous: Sample | undefined;
