@@ -12,6 +12,7 @@ import { demo } from "./demo.js";
 import { EXIT } from "./exit.js";
 import { healthcheck } from "./healthcheck.js";
 import { type ConfigOrigin, loadConfig } from "./load-config.js";
+import { candidates } from "./remote/candidates.js";
 import { findCommand, runCommand } from "./remote/command-line.js";
 import { COMMANDS } from "./remote/commands.js";
 import { Failure } from "./remote/failure.js";
@@ -24,8 +25,9 @@ type Command = "serve" | "check" | "demo" | "healthcheck";
 export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   // A reader that has gone, as in `fnlb --help | head`, is no reason to crash.
   process.stdout.on("error", () => {});
+  const command = findCommand(args);
   try {
-    const command = findCommand(args);
+    if (args[0] === "__complete") return await complete(args.slice(1), env);
     if (command !== undefined) return (await runCommand(command, args, env)) ?? EXIT.CLEAN;
     const called = await parse(args);
     if (called === undefined) return EXIT.CLEAN;
@@ -50,9 +52,19 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
       return EXIT.FAILED;
     }
     if (!(error instanceof UsageError) && !(error instanceof FnlbError && error.code === "ERR_OPTION")) throw error;
-    process.stderr.write(`usage error: ${error.message.replaceAll(/\s+/g, " ")} (fnlb --help lists all options)\n`);
+    const help =
+      command === undefined
+        ? "fnlb --help lists all options"
+        : `fnlb ${command.words.join(" ")} --help lists its options`;
+    process.stderr.write(`usage error: ${error.message.replaceAll(/\s+/g, " ")} (${help})\n`);
     return EXIT.USAGE;
   }
+}
+
+/** What shells ask while somebody types: `__complete nodes WORD…`. */
+async function complete([kind = "", ...words]: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  for (const name of await candidates(kind, words, env)) process.stdout.write(`${name}\n`);
+  return EXIT.CLEAN;
 }
 
 interface Called {

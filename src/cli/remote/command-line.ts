@@ -1,14 +1,11 @@
 import { setTimeout } from "node:timers/promises";
 import yargs from "yargs";
-import { parseConfigFile } from "../../config/config-file.js";
-import { type ConfigSources, originOf } from "../../config/resolve.js";
-import { readConfigText } from "../load-config.js";
 import { UsageError } from "../usage-error.js";
 import { AdminClient } from "./admin-client.js";
-import { type AdminPlace, adminPlace } from "./admin-place.js";
-import { type ClientOptionName, clientOption, PLACE_OPTIONS } from "./client-options.js";
-import { Call, type Command, type Pause } from "./command.js";
+import { clientOption, PLACE_OPTIONS } from "./client-options.js";
+import { Call, type Command, type CommandContext, type Pause } from "./command.js";
 import { COMMANDS } from "./commands.js";
+import { placeOf } from "./place.js";
 import { processTerminal } from "./terminal.js";
 
 /** The command that the first words name, the longest one; undefined where they name none. */
@@ -26,36 +23,24 @@ export async function runCommand(
 ): Promise<number | undefined> {
   const call = await parseCall(command, args.slice(command.words.length));
   if (call === undefined) return undefined;
-  const admin = new AdminClient(placeOf(call, env));
+  let admin: AdminClient | undefined;
+  const context: CommandContext = {
+    get admin() {
+      // Only now: commands that ask nobody do not care where somebody could be asked.
+      admin ??= new AdminClient(placeOf(call, env));
+      return admin;
+    },
+    terminal: processTerminal(env),
+    call,
+    env,
+    pause,
+    untilSignal,
+  };
   try {
-    return await command.run({ admin, terminal: processTerminal(env), call, env, pause, untilSignal });
+    return await command.run(context);
   } finally {
-    await admin.close();
+    await admin?.close();
   }
-}
-
-/** Where the options of this call, the environment and the config file say that the admin API is. Throws `ERR_OPTION`. */
-export function placeOf(call: Call, env: NodeJS.ProcessEnv): AdminPlace {
-  const given = (name: ClientOptionName, variable = "") => call.text(name) ?? env[variable] ?? "";
-  const path = given("config", "FNLB_CONFIG");
-  const options: Partial<Record<"admin" | "admin-token", string>> = {};
-  for (const name of ["admin", "admin-token"] as const) {
-    const text = call.text(name);
-    if (text !== undefined) options[name] = text;
-  }
-  // Of a config only what says where to ask is read: it need not be one that this machine could serve.
-  const file = path === "" ? undefined : parseConfigFile(readConfigText(path), path);
-  const sources: ConfigSources = { options, env, file };
-  return adminPlace({
-    // A flag of this command line wins over a variable of any kind.
-    server: call.text("server") ?? (call.text("admin") === undefined ? (env.FNLB_SERVER ?? "") : ""),
-    admin: originOf("admin", sources),
-    token: originOf("admin-token", sources),
-    tlsCert: originOf("admin-tls-cert", sources),
-    caFile: given("ca"),
-    certFile: given("cert"),
-    keyFile: given("key"),
-  });
 }
 
 /** Undefined when help was asked for, and printed. */
