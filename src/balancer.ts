@@ -1,21 +1,25 @@
 import { randomUUID } from "node:crypto";
+import { Admin, type OpenedAdmin } from "./assembly/admin.js";
 import { secureStandIns } from "./assembly/discovered-nodes.js";
 import { securedStandIn } from "./assembly/edited-nodes.js";
 import { explain, ringView } from "./assembly/explanation.js";
 import { httpDate } from "./assembly/http-date.js";
 import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
+import { operatorOf } from "./assembly/operator.js";
 import { proveConfig } from "./assembly/prove-config.js";
 import { routingOf } from "./assembly/routing.js";
 import { RunningCluster } from "./assembly/running-cluster.js";
 import { trustOf } from "./assembly/trust.js";
+import { adminTls } from "./config/admin.js";
 import type { ClusterConfig, Config, NodeConfig } from "./config/config.js";
+import type { OptionName } from "./config/options.js";
 import { type Clock, sleep } from "./core/clock.js";
 import { Counters } from "./core/counters.js";
 import { Histogram } from "./core/histogram.js";
-import type { Log } from "./core/log.js";
+import type { Log, LogLevelDial } from "./core/log.js";
 import type { OpenLookup } from "./core/lookup.js";
-import type { Explanation, RequestSketch, RingView } from "./core/operations.js";
-import type { BalancerSnapshot } from "./core/snapshot.js";
+import type { Operations } from "./core/operations.js";
+import { decideReadiness } from "./core/readiness.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
 import { AccessLog } from "./proxy/access-log.js";
@@ -46,6 +50,10 @@ export interface BalancerDependencies {
   readonly store?: Store;
   /** "plain" keeps to the public socket API. Default: `FNLB_SOCKETS`. */
   readonly sockets?: string;
+  /** For operators to change. Default: there is none. */
+  readonly logLevel?: LogLevelDial;
+  /** Where the value of an option in force comes from, for operators to see: `--nodes`, `fnlb.yaml:3:5`. Default: unknown. */
+  readonly placeOf?: (name: OptionName, cluster?: string) => string | undefined;
 }
 
 export interface DrainResult {
@@ -54,7 +62,7 @@ export interface DrainResult {
 }
 
 /** A running load balancer. Nothing is opened before `listen`. */
-export interface Balancer {
+export interface Balancer extends Operations {
   /** Opens every listener and resolves to their bound addresses (`127.0.0.1:41234`, `[::1]:8081`, `unix:/path`), in order. */
   listen(): Promise<readonly string[]>;
   /**
@@ -69,13 +77,10 @@ export interface Balancer {
   close(): Promise<void>;
   /** Reopens the access log after a rotation. */
   reopenLogs(): void;
+  /** Where the admin API listens: `127.0.0.1:9081`, `unix:/path`; undefined while it is off. */
+  readonly adminAddress: string | undefined;
   /** Reads certificates and keys again, now instead of within ten seconds. New ones that are bad are logged and left. */
   reloadCertificates(): Promise<void>;
-  snapshot(): BalancerSnapshot;
-  /** What would become of a request now. */
-  explain(request: RequestSketch): Explanation;
-  /** Undefined for a cluster whose policy has no ring. */
-  ring(cluster: string, sectors: number): RingView | undefined;
 }
 
 /** How coarse the timeouts of the data path are. */
@@ -114,9 +119,13 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   /** Gone from the config, but not done yet. */
   const retired = new Set<RunningCluster>();
   const keyring = new Keyring({ clock, log, counters });
+  const { logLevel, placeOf = () => undefined } = dependencies;
+  const about = { operations: () => balancer, config: () => config, logLevel, placeOf };
+  const admin = new Admin({ clock, log, counters, keyring }, about);
   let accessLog: OpenAccessLog | undefined;
   let running: Running | undefined;
   let isListening = false;
+  let startedAtMs = 0;
   let draining: Promise<DrainResult> | undefined;
   let closing: Promise<void> | undefined;
   let reloading: Promise<void> = Promise.resolve();
@@ -146,6 +155,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     });
     const keys = await adoptKeys(config);
     keys.commit();
+    // Before all that takes time, for whoever asks whether it has begun to listen.
+    (await admin.open(config)).commit();
     accessLog = openAccessLog(config);
     const context: Running["context"] = {
       // A copy that `reload` writes to: whoever has the object sees the new values.
@@ -178,11 +189,12 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   }
 
   /** Reads the certificates that a config needs; see `Keyring.adopt`. */
-  function adoptKeys({ listeners, clusters, store }: Config): Promise<AdoptedKeys> {
-    const isEditable = store !== "" || dependencies.store !== undefined;
-    const standIns = isEditable ? clusters.map(securedStandIn) : [];
-    const nodes = [...clusters.flatMap((cluster) => [...cluster.nodes, ...secureStandIns(cluster)]), ...standIns];
-    return keyring.adopt(listeners, nodes);
+  function adoptKeys(next: Config): Promise<AdoptedKeys> {
+    const { listeners, clusters } = next;
+    // Operators may add https nodes at any time; what those are dialled with takes less than a millisecond to make.
+    const standIns = (cluster: ClusterConfig) => [...secureStandIns(cluster), securedStandIn(cluster)];
+    const nodes = clusters.flatMap((cluster) => [...cluster.nodes, ...standIns(cluster)]);
+    return keyring.adopt([...listeners, { tls: adminTls(next) }], nodes);
   }
 
   function makeCluster(
@@ -214,9 +226,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     throw new FnlbError("ERR_LISTEN", "only a balancer that listens and does not drain takes a new config");
   }
 
+  /** What operators may change. */
   function whileOpen(): Running {
     if (running !== undefined && isListening && !stopping.signal.aborted) return running;
-    throw new FnlbError("ERR_DRAINING", "only a balancer that listens can be asked");
+    throw new FnlbError("ERR_DRAINING", "only a balancer that listens can be changed");
   }
 
   function clusterNamed(name: string): RunningCluster {
@@ -235,6 +248,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     const oldLog = accessLog;
     let nextLog: OpenAccessLog | undefined;
     let opened: OpenedListeners | undefined;
+    let openedAdmin: OpenedAdmin | undefined;
     let added: readonly RunningCluster[] = [];
     try {
       // All that takes time or may fail comes first.
@@ -255,12 +269,15 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
           await cluster.run();
         }),
       ]);
+      openedAdmin = await admin.open(next);
       opened = await whileRunning().listeners.open(next);
       whileRunning();
       accessLog = nextLog;
       adopt(next, changes, clusters, opened);
+      openedAdmin.commit();
     } catch (error) {
       opened?.discard();
+      await openedAdmin?.discard();
       for (const cluster of before.values()) cluster.unstage();
       await Promise.all(added.map((cluster) => cluster.destroy()));
       if (nextLog !== oldLog) await nextLog?.file.close();
@@ -338,6 +355,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     await Promise.all(loops);
     accessLog?.log.flush();
     await accessLog?.file.close();
+    await admin.close();
   }
 
   function failIfEnding(): void {
@@ -350,7 +368,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     return closing;
   }
 
-  return {
+  const balancer: Balancer = {
+    ...operatorOf(whileOpen),
     async listen() {
       const nodes = config.clusters.flatMap(({ nodes, discover }) => [
         ...nodes.map(({ id }) => id),
@@ -360,16 +379,18 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         { event: "forwarding", nodes, connectionsMax: config.connectionsMax },
         `forwarding calls to [${nodes.join(" ")}]`,
       );
-      running = await start();
       try {
+        running = await start();
         const opened = await running.listeners.open(config);
         opened.commit();
         failIfEnding();
         isListening = true;
+        startedAtMs = clock.wallNow();
       } catch (error) {
         await close();
         // What was opened while `close` was already under way is not known to it.
-        running.listeners.close();
+        running?.listeners.close();
+        await admin.close();
         await accessLog?.file.close();
         throw error;
       }
@@ -395,12 +416,20 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         log.error({ event: "access_log_reopen_failed", code: (error as NodeJS.ErrnoException).code });
       }
     },
+    get adminAddress() {
+      return admin.address;
+    },
     reloadCertificates: () => keyring.reload(),
     explain: (request) => explain(whileOpen().front, request),
     ring: (name, sectors) => ringView(name, clusterNamed(name).context.cluster, sectors),
     snapshot() {
       const clusters = running === undefined ? [] : [...running.clusters.values()];
+      const clusterSnapshots = clusters.map((cluster) => cluster.snapshot());
+      const isDraining = draining !== undefined || stopping.signal.aborted;
+      const isPaused = running?.listeners.isPaused ?? false;
       return {
+        startedAtMs,
+        readiness: decideReadiness({ isListening, isDraining, isPaused, clusters: clusterSnapshots }),
         sockets: running?.sockets.mode ?? "closed",
         store: running?.store.state ?? "closed",
         connections: running?.front.connections ?? 0,
@@ -411,11 +440,12 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         timers: wheel.size,
         isDraining: draining !== undefined,
         limits: { connectionsMax: config.connectionsMax, tunnelsMax: config.tunnelsMax },
-        clusters: clusters.map((cluster) => cluster.snapshot()),
+        clusters: clusterSnapshots,
         nodes: clusters.flatMap((cluster) =>
-          cluster.nodes.map(({ node, breaker, connections, idleConnections }) => ({
+          cluster.nodes.map(({ node, origin, breaker, connections, idleConnections }) => ({
             cluster: cluster.name,
             id: node.id,
+            origin,
             alive: node.alive,
             suspect: node.suspect,
             ejected: node.ejected,
@@ -434,6 +464,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       };
     },
   };
+  return balancer;
 }
 
 function complete(config: Config): Config {

@@ -5,9 +5,10 @@ import { sleep } from "../core/clock.js";
 import { ClusterStats } from "../core/cluster-stats.js";
 import { DeadHosts } from "../core/dead-hosts.js";
 import type { OpenLookup } from "../core/lookup.js";
-import { createNode, type Node } from "../core/node.js";
-import type { Edited } from "../core/registry.js";
-import type { ClusterSnapshot } from "../core/snapshot.js";
+import { canServe, createNode, type Node } from "../core/node.js";
+import type { ChangeResult, EditCondition } from "../core/operations.js";
+import type { Edited, NodeChange } from "../core/registry.js";
+import type { ClusterSnapshot, NodeOrigin } from "../core/snapshot.js";
 import type { DialSecurity } from "../core/stream.js";
 import { type Ping, tcpPing } from "../health/ping.js";
 import { runPingLoop } from "../health/ping-loop.js";
@@ -46,6 +47,7 @@ export interface RunningClusterDependencies {
 
 export interface NodeState {
   readonly node: Node;
+  readonly origin: NodeOrigin;
   readonly breaker: BreakerState["kind"];
   readonly connections: number;
   readonly idleConnections: number;
@@ -74,6 +76,8 @@ interface Staged extends Prepared {
 
 /** How often ejected nodes are asked whether their time is over. */
 const OUTLIER_LOOP_MS = 250;
+/** How long whoever edits a node waits for the cluster to take it over: names that are looked up, a reload. */
+const SETTLE_MS = 5000;
 const SILENCE_CHECK_MS_MIN = 25;
 const SILENCE_CHECK_MS_MAX = 250;
 
@@ -105,6 +109,8 @@ export class RunningCluster {
   #staged: Staged | undefined;
   /** What was found and is prepared; never beside a reload, which takes it along. */
   #joining: Prepared | undefined;
+  /** Who waits for the nodes to be those that there should be. */
+  readonly #settling = new Set<AbortController>();
   /** Before the cluster runs no node is younger than others. */
   #isRunning = false;
 
@@ -196,10 +202,13 @@ export class RunningCluster {
   }
 
   get nodes(): readonly NodeState[] {
+    const listed = new Set(this.#context.config.nodes.map(({ id }) => id));
+    const named = new Set(this.#wish.named.map(({ id }) => id));
     return this.#nodes.map((node) => {
       const { connectionCount, idleCount } = this.#pools[node.index];
       const breaker = this.#parts.breaker?.stateOf(node)?.kind ?? "closed";
-      return { node, breaker, connections: connectionCount, idleConnections: idleCount };
+      const origin = listed.has(node.id) ? "config" : named.has(node.id) ? "discovered" : "operator";
+      return { node, origin, breaker, connections: connectionCount, idleConnections: idleCount };
     });
   }
 
@@ -208,6 +217,9 @@ export class RunningCluster {
     const { queueMax, clusterConnectionsMax, nodeConnectionsMax, nodeIdleConnectionsMax, retryReserve } = config;
     return {
       name: this.name,
+      policy: config.policy,
+      registryVersion: this.#edited.version,
+      canServe: this.#nodes.some(canServe),
       stats: stats.copy(),
       queued: this.roundTripper.queued,
       inFlight: this.#parts.inFlight,
@@ -339,13 +351,48 @@ export class RunningCluster {
     return { named, given: this.#edited.appliedTo(named, config) };
   }
 
+  /**
+   * Says something about a node, see `Operations.editNode`. Resolves when the cluster has taken over all that was said, or
+   * after a short time to do so.
+   */
+  async edit(change: NodeChange, condition: EditCondition): Promise<ChangeResult> {
+    const result = await this.#edited.edit(change, condition, () => this.#wishFor(this.#context.config).named);
+    const settled = new AbortController();
+    this.#settling.add(settled);
+    const isOver = sleep(this.#context.clock, SETTLE_MS, AbortSignal.any([settled.signal, this.#signal]));
+    this.#follow();
+    await isOver;
+    this.#settling.delete(settled);
+    return result;
+  }
+
+  /** See `Operations.resetNode`. */
+  resetNode(node: Node): ChangeResult {
+    const { outlier, breaker } = this.#parts;
+    const wasSuspect = node.suspect;
+    // As if it had just answered: one more early close, or who has waited in vain, does not make it suspect again at once.
+    if (wasSuspect) this.#pools[node.index].noteByte();
+    const isReset = [breaker?.reset(node), outlier?.reset(node), wasSuspect].includes(true);
+    return isReset ? "applied" : "unchanged";
+  }
+
+  /** See `Operations.markAlive`. */
+  markAlive(node: Node): ChangeResult {
+    if (node.alive) return "unchanged";
+    this.#context.deadHosts.revive(node);
+    return "applied";
+  }
+
   /** Takes over what was found, or said by operators. */
   #follow(): void {
     // A reload that is under way comes back here.
     if (this.#staged !== undefined || this.#joining !== undefined) return;
     const { config } = this.#context;
     const wish = this.#wishFor(config);
-    if (!this.#differs(wish)) return;
+    if (!this.#differs(wish)) {
+      for (const settled of this.#settling) settled.abort();
+      return;
+    }
     const prepared = this.#prepareNodes(wish, config);
     if (this.#isRunning) this.#dependencies.keep(this.#join(prepared));
     else this.#adoptNodes(prepared);

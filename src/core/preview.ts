@@ -77,7 +77,7 @@ export function previewOf(dependencies: PreviewDependencies, exchange: Exchange)
   const staying = isFull ? undefined : stay(exchange);
   const nodes = inOrder(dependencies, exchange, staying).map((node) => ({
     node,
-    states: nodeStates({ ...fieldsOf(node), breaker: breakerOf(dependencies, node) }),
+    states: nodeStates({ ...node, breaker: breakerOf(dependencies, node) }),
     reasons: node === staying ? [] : reasonsOf(dependencies, node, exchange),
   }));
   // Before those that are tried in turn are taken out.
@@ -118,19 +118,14 @@ function inOrder({ members, policy }: PreviewDependencies, { keyHash }: Exchange
   return [...new Set([...(staying === undefined ? [] : [staying]), ...ordered, ...members])];
 }
 
-function reasonsOf(
-  { breaker, loadWait, policy, nodeConnectionsMax, isKept, isEligible, isColdFor }: PreviewDependencies,
-  node: Node,
-  exchange: Exchange,
-): HoldReason[] {
-  const isOpen = breaker !== undefined && !breaker.mayPass(node);
-  const breakerKind = breaker?.stateOf(node)?.kind;
-  const against: readonly HoldReason[] = nodeStates({
-    ...fieldsOf(node),
+function reasonsOf(dependencies: PreviewDependencies, node: Node, exchange: Exchange): HoldReason[] {
+  const { loadWait, policy, nodeConnectionsMax, isKept, isEligible, isColdFor } = dependencies;
+  const isLetThrough = dependencies.breaker?.mayPass(node) ?? true;
+  const reasons: HoldReason[] = nodeStates({
+    ...node,
     ejected: !isKept(node),
-    breaker: isOpen && breakerKind !== undefined ? breakerKind : "closed",
+    breaker: isLetThrough ? "closed" : breakerOf(dependencies, node),
   }).filter((state) => state !== "serving");
-  const reasons = [...against];
   if (node.weight === 0) reasons.push("no-weight");
   if (node.inFlight >= nodeConnectionsMax) reasons.push("full");
   if (reasons.length > 0) return reasons;
@@ -143,9 +138,4 @@ function reasonsOf(
 
 function breakerOf({ breaker }: PreviewDependencies, node: Node): BreakerState["kind"] {
   return breaker?.stateOf(node)?.kind ?? "closed";
-}
-
-/** Views of nodes have these as accessors, which a spread would leave behind. */
-function fieldsOf({ alive, suspect, check, ejected, mode }: Node) {
-  return { alive, suspect, check, ejected, mode };
 }
