@@ -224,6 +224,24 @@ describe("fnlb status --watch", () => {
       assert.match(asUtf8(), /ESC\[\?25hESC\[\?1049l$/);
     });
 
+  it("lends the terminal out while it is stopped", { skip: NO_PSEUDO_TERMINAL }, async (t) => {
+    const stub = await startAdminStub(t);
+    const args = ["status", "--watch", "--interval", "100ms", "--admin", stub.address];
+    const program = await runOnTerminal(t, args, { columns: 40, rows: 10 });
+    await program.screen.untilText("CLUSTER");
+    program.signal("SIGTSTP");
+    // What lends it its terminal stops with it, and shows the rest when it goes on.
+    const waking = setInterval(() => program.signal("SIGCONT"), 50);
+    try {
+      const lent = /\?25hESC\[\?1049lESC\[\?1049hESC\[\?25l.*CLUSTER/s;
+      await program.screen.until("another frame", () => lent.test(visible(program.screen.text)) || undefined);
+    } finally {
+      clearInterval(waking);
+    }
+    program.signal("SIGINT");
+    assert.equal(await program.ended(), 0);
+  });
+
   it("has no colours where NO_COLOR says so", { skip: NO_PSEUDO_TERMINAL }, async (t) => {
     const stub = await startAdminStub(t);
     const program = await runOnTerminal(t, ["nodes", "--admin", stub.address], {

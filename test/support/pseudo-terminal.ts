@@ -52,12 +52,19 @@ export async function runOnTerminal(
     () => /at (\S+) (\d+)\r?\n/.exec(screen.text) ?? undefined,
   );
   t.after(async () => {
-    if (code === undefined) process.kill(Number(pid), "SIGKILL");
+    if (code === undefined) {
+      process.kill(Number(pid), "SIGKILL");
+      child.kill("SIGKILL");
+    }
     await ended();
   });
   return {
     screen,
-    signal: (name) => void process.kill(Number(pid), name),
+    signal(name) {
+      process.kill(Number(pid), name);
+      // It stops with the program that it has started.
+      if (name === "SIGCONT") child.kill(name);
+    },
     async resize(nextColumns, nextRows) {
       await promisify(execFile)("stty", ["-F", terminal, "cols", String(nextColumns), "rows", String(nextRows)]);
     },

@@ -7,12 +7,20 @@ const LEAVE = "\x1b[?25h\x1b[?1049l";
 export class Screen {
   readonly #terminal: Terminal;
   readonly #giveBack = () => this.close();
+  /** Ctrl-Z leaves a terminal that can be worked with, too. */
+  readonly #onStop = () => {
+    this.#terminal.write(LEAVE);
+    process.kill(process.pid, "SIGSTOP");
+  };
+  readonly #onContinue = () => this.#terminal.write(ENTER);
   #isOpen = true;
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
     // Whatever ends the process, a mistake of ours included, leaves a terminal that can be worked with.
     process.on("exit", this.#giveBack);
+    process.on("SIGTSTP", this.#onStop);
+    process.on("SIGCONT", this.#onContinue);
     terminal.write(ENTER);
   }
 
@@ -28,6 +36,8 @@ export class Screen {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     process.off("exit", this.#giveBack);
+    process.off("SIGTSTP", this.#onStop);
+    process.off("SIGCONT", this.#onContinue);
     this.#terminal.write(LEAVE);
   }
 }
