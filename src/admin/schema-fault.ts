@@ -76,9 +76,9 @@ function namesOf(properties: object): string {
 
 /** `a number from 0 to 1000, or null`. */
 function expected({ type, enum: words, minimum, maximum, minLength = 0, maxLength }: SchemaFields): string {
-  if (words !== undefined) return `one of ${words.join(", ")}`;
   const [first, ...others] = typeof type === "string" ? [type] : (type ?? []);
   const orNull = others.length > 0 ? `, or ${others.join(", or ")}` : "";
+  if (words !== undefined) return `one of ${words.filter((one) => one !== null).join(", ")}${orNull}`;
   return `${NAMES[first] ?? first}${rangeOf(minimum, maximum, "")}${rangeOf(minLength || undefined, maxLength, " characters")}${orNull}`;
 }
 

@@ -25,7 +25,7 @@ export function readAdminToken(given: Given): string {
   const token = single(given);
   if (token === "") return token;
   const bytes = Buffer.byteLength(token);
-  if (bytes < TOKEN_BYTES_MIN) throw badOption(given.source, `${TOKEN_BYTES_MIN} bytes or more`, `${bytes}`);
+  if (bytes < TOKEN_BYTES_MIN) throw badOption(given.source, `${TOKEN_BYTES_MIN} bytes or more`, `one of ${bytes}`);
   if (!BEARER.test(token)) throw badOption(given.source, "made of letters, digits and -._~+/", "something else");
   return token;
 }

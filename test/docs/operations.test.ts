@@ -30,6 +30,7 @@ describe("documentation", () => {
       "README.md",
       "docs/operations.md",
       "docs/errors.md",
+      "docs/admin-api.md",
       "docs/library.md",
       "docs/replicas.md",
       "docs/metrics.md",
