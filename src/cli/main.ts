@@ -16,6 +16,7 @@ import { candidates } from "./remote/candidates.js";
 import { findCommand, runCommand } from "./remote/command-line.js";
 import { COMMANDS } from "./remote/commands.js";
 import { Failure } from "./remote/failure.js";
+import { plainText } from "./remote/text-width.js";
 import { serve } from "./serve.js";
 import { UsageError } from "./usage-error.js";
 
@@ -48,7 +49,7 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
     }
   } catch (error) {
     if (error instanceof Failure) {
-      process.stderr.write(`${error.message}\n`);
+      process.stderr.write(`${plainText(error.message)}\n`);
       return EXIT.FAILED;
     }
     if (!(error instanceof UsageError) && !(error instanceof FnlbError && error.code === "ERR_OPTION")) throw error;

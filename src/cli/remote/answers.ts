@@ -1,4 +1,3 @@
-import type { NODE_CHANGE } from "../../admin/node-routes.js";
 import type { ValueOf } from "../../admin/schema.js";
 import type { STATUS } from "../../admin/status-routes.js";
 import type { CLUSTER, LISTENER, NODE } from "../../admin/views.js";
@@ -10,7 +9,6 @@ export type StatusAnswer = ValueOf<typeof STATUS>;
 export type ClusterAnswer = ValueOf<typeof CLUSTER>;
 export type ListenerAnswer = ValueOf<typeof LISTENER>;
 export type NodeAnswer = ValueOf<typeof NODE>;
-export type NodeChangeAnswer = ValueOf<typeof NODE_CHANGE>;
 
 /** The status, with its text. */
 export async function askStatus(admin: AdminClient, signal?: AbortSignal) {

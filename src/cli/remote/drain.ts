@@ -24,7 +24,7 @@ export async function drainNodes(context: CommandContext): Promise<number> {
 /** `fnlb nodes remove`, at once or behind a drain. What runs at a removed node goes on in any case. */
 export async function removeNodes(context: CommandContext): Promise<number> {
   const { call, terminal, admin } = context;
-  const remove = async (node: NodePlace) => void (await changeNode(context, node, REMOVAL));
+  const remove = (node: NodePlace) => changeNode(context, node, REMOVAL);
   if (call.isSet("drain")) return drainEach(context, { waits: true, onDrained: remove });
   if (call.text("timeout") !== undefined) throw new UsageError("--timeout says nothing without --drain");
   const finder = new ClusterFinder(admin, call.text("cluster"));

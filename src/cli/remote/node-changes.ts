@@ -1,6 +1,6 @@
 import { UsageError } from "../usage-error.js";
 import type { AdminRequest } from "./admin-client.js";
-import { type NodeChangeAnswer, nodePath } from "./answers.js";
+import { nodePath } from "./answers.js";
 import type { CommandContext } from "./command.js";
 import { eachItem } from "./each-item.js";
 import { ClusterFinder, type TypedNode, typedNode } from "./node-place.js";
@@ -121,21 +121,19 @@ export function typedNodes(items: readonly string[], takesWeight = false): reado
   });
 }
 
-/** Changes one node and says so; resolves to what the API answers. */
+/** Changes one node and says so. */
 export async function changeNode(
   context: CommandContext,
   { cluster, id }: NodePlace,
   { verb, method = "PATCH", action = "", body, outcome, unchanged = `${outcome} already` }: NodeEdit,
-): Promise<NodeChangeAnswer> {
+): Promise<void> {
   const { text, value } = await context.admin.ask({
     purpose: `${verb} ${id} of cluster ${cluster}`,
     method,
     path: `${nodePath(cluster, id)}${action}`,
     ...(body === undefined ? {} : { body }),
   });
-  const change = value as unknown as NodeChangeAnswer;
-  say(context, text, `${id}: ${change.result === "unchanged" ? unchanged : outcome}`);
-  return change;
+  say(context, text, `${id}: ${value.result === "unchanged" ? unchanged : outcome}`);
 }
 
 /** For machines what the API says, for people a line. */

@@ -1,3 +1,5 @@
+import { plainText } from "./text-width.js";
+
 /** Where a command writes to: standard output and standard error, or what stands for them in a test. */
 export interface Terminal {
   /** Somebody looks at it; else a file or a program reads. */
@@ -26,7 +28,7 @@ export function processTerminal(env: NodeJS.ProcessEnv): Terminal {
     columns: () => (isTty ? stdout.columns || 80 : Number.POSITIVE_INFINITY),
     rows: () => (isTty ? stdout.rows || 24 : Number.POSITIVE_INFINITY),
     write: (text) => void stdout.write(text),
-    complain: (line) => void stderr.write(`${line}\n`),
+    complain: (line) => void stderr.write(`${plainText(line)}\n`),
     onResize: (listener) => {
       stdout.on("resize", listener);
       return () => stdout.off("resize", listener);
