@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { Admin, type OpenedAdmin } from "./assembly/admin.js";
 import { secureStandIns } from "./assembly/discovered-nodes.js";
 import { securedStandIn } from "./assembly/edited-nodes.js";
-import { explain, ringView } from "./assembly/explanation.js";
 import { httpDate } from "./assembly/http-date.js";
 import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
 import { operatorOf } from "./assembly/operator.js";
@@ -226,16 +225,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     throw new FnlbError("ERR_LISTEN", "only a balancer that listens and does not drain takes a new config");
   }
 
-  /** What operators may change. */
+  /** What operators may ask and change. */
   function whileOpen(): Running {
     if (running !== undefined && isListening && !stopping.signal.aborted) return running;
-    throw new FnlbError("ERR_DRAINING", "only a balancer that listens can be changed");
-  }
-
-  function clusterNamed(name: string): RunningCluster {
-    const cluster = whileOpen().clusters.get(name);
-    if (cluster === undefined) throw new FnlbError("ERR_NOT_FOUND", `there is no cluster "${name}"`);
-    return cluster;
+    throw new FnlbError("ERR_DRAINING", "only a balancer that listens can be asked or changed");
   }
 
   async function reloadNow(next: Config): Promise<void> {
@@ -420,8 +413,6 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       return admin.address;
     },
     reloadCertificates: () => keyring.reload(),
-    explain: (request) => explain(whileOpen().front, request),
-    ring: (name, sectors) => ringView(name, clusterNamed(name).context.cluster, sectors),
     snapshot() {
       const clusters = running === undefined ? [] : [...running.clusters.values()];
       const clusterSnapshots = clusters.map((cluster) => cluster.snapshot());

@@ -1,3 +1,4 @@
+export { explainConfig } from "./assembly/explain-config.js";
 export {
   type Balancer,
   type BalancerDependencies,
@@ -77,6 +78,18 @@ export {
 } from "./core/meter.js";
 export { createNode, type Node, type NodeAddress, type NodeMode } from "./core/node.js";
 export { NodeSet } from "./core/node-set.js";
+export type { NodeStateName } from "./core/node-states.js";
+export type {
+  ChangeResult,
+  EditCondition,
+  ExplainedNode,
+  Explanation,
+  ListenerView,
+  NodeName,
+  Operations,
+  RequestSketch,
+  RingView,
+} from "./core/operations.js";
 export {
   type EjectionReason,
   type OutlierDependencies,
@@ -87,11 +100,13 @@ export type { HotKeyOptions } from "./core/policies/key-order.js";
 export { leastLoaded } from "./core/policies/least-loaded.js";
 export { type MaglevOptions, maglev } from "./core/policies/maglev.js";
 export { type P2cEwmaOptions, p2cEwma } from "./core/policies/p2c-ewma.js";
-export { type Eligible, Outcome, type OutcomeCode, type Policy } from "./core/policies/policy.js";
+export { type Arcs, type Eligible, Outcome, type OutcomeCode, type Policy } from "./core/policies/policy.js";
 export { type RandomChoiceOptions, randomChoice } from "./core/policies/random.js";
 export { rendezvous } from "./core/policies/rendezvous.js";
 export { type RingHash, type RingHashOptions, ringHash } from "./core/policies/ring-hash.js";
 export { type WeightedRoundRobinOptions, weightedRoundRobin } from "./core/policies/weighted-round-robin.js";
+export type { HoldReason } from "./core/preview.js";
+export type { Readiness } from "./core/readiness.js";
 export {
   decideRebalance,
   type NodeSample,
@@ -105,5 +120,6 @@ export {
   rebalanceOptions,
 } from "./core/rebalance.js";
 export { Rebalancer, type RebalancerDependencies, type RebalancerOptions } from "./core/rebalancer.js";
-export type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "./core/snapshot.js";
+export type { NodeChange } from "./core/registry.js";
+export type { BalancerSnapshot, ClusterSnapshot, NodeOrigin, NodeSnapshot } from "./core/snapshot.js";
 export { ErrNoFallbackNodeFound, type ErrorCode, FnlbError, HTTP_STATUS } from "./errors.js";

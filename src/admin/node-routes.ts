@@ -69,7 +69,8 @@ function readRoutes({ operations }: AdminSubject): readonly AdminRoute[] {
       params: PARAMS,
       answers: { 200: { description: "As of now.", schema: NODE } },
       errors: ["ERR_NOT_FOUND"],
-      handle({ params: { cluster, node: id } }) {
+      handle({ params }) {
+        const { cluster, id } = placeOf(params);
         const found = operations.snapshot().nodes.find((node) => node.cluster === cluster && node.id === id);
         if (found === undefined) throw new FnlbError("ERR_NOT_FOUND", `cluster "${cluster}" has no node "${id}"`);
         return ok(nodeView(found));
@@ -80,7 +81,7 @@ function readRoutes({ operations }: AdminSubject): readonly AdminRoute[] {
 
 function editRoutes(subject: AdminSubject): readonly AdminRoute[] {
   const { operations } = subject;
-  const changed = { description: "What became of it.", schema: NODE_CHANGE };
+  const answer = { description: "What became of it.", schema: NODE_CHANGE };
   const errors = ["ERR_NOT_FOUND", "ERR_STORE", "ERR_DRAINING"] as const;
   return [
     adminRoute({
@@ -93,7 +94,7 @@ function editRoutes(subject: AdminSubject): readonly AdminRoute[] {
         { node: text({ minLength: 1, maxLength: NODE_LENGTH_MAX, description: "As in --nodes, without a weight." }) },
         { weight: WEIGHT, mode: MODE },
       ),
-      answers: { 201: changed },
+      answers: { 201: answer },
       errors: [...errors, "ERR_CONFLICT"],
       async handle({ params: { cluster }, body: { node, ...said } }) {
         const id = idOf(node, { pointer: "/node" });
@@ -108,15 +109,14 @@ function editRoutes(subject: AdminSubject): readonly AdminRoute[] {
       summary: "Adds a node, or changes the one that is there.",
       params: PARAMS,
       body: object({}, { weight: WEIGHT, mode: MODE }),
-      answers: { 200: changed, 201: changed },
+      answers: { 200: answer, 201: answer },
       errors,
-      async handle({ params: { cluster, node: id }, body }) {
-        const canonical = idOf(id, { parameter: "node" });
-        if (canonical !== id) throw new RequestError(`the node's id is "${canonical}"`, { parameter: "node" });
+      async handle({ params, body }) {
+        const { cluster, id } = placeOf(params);
         const wasThere = viewOf(subject, cluster, id) !== undefined;
         const result = await operations.editNode(cluster, { id, presence: "added", ...body });
         if (!wasThere && result === "applied") return created(subject, { cluster, id, result });
-        return ok(changeOf(subject, { cluster, id, result }));
+        return changed(subject, { cluster, id, result });
       },
     }),
     adminRoute({
@@ -126,11 +126,12 @@ function editRoutes(subject: AdminSubject): readonly AdminRoute[] {
       summary: "Changes the weight or the mode of a node that is there; null gives it the weight of the config again.",
       params: PARAMS,
       body: object({}, { weight: nullable(WEIGHT), mode: MODE }, { minProperties: 1 }),
-      answers: { 200: changed },
+      answers: { 200: answer },
       errors,
-      async handle({ params: { cluster, node: id }, body }) {
+      async handle({ params, body }) {
+        const { cluster, id } = placeOf(params);
         const result = await operations.editNode(cluster, { id, ...body }, { expects: "present" });
-        return ok(changeOf(subject, { cluster, id, result }));
+        return changed(subject, { cluster, id, result });
       },
     }),
     adminRoute({
@@ -139,11 +140,12 @@ function editRoutes(subject: AdminSubject): readonly AdminRoute[] {
       name: "removeNode",
       summary: "Removes a node, whoever names it; what runs there goes on.",
       params: PARAMS,
-      answers: { 200: changed },
+      answers: { 200: answer },
       errors,
-      async handle({ params: { cluster, node: id } }) {
+      async handle({ params }) {
+        const { cluster, id } = placeOf(params);
         const result = await operations.editNode(cluster, { id, presence: "removed" });
-        return ok(changeOf(subject, { cluster, id, result }));
+        return changed(subject, { cluster, id, result });
       },
     }),
   ];
@@ -162,8 +164,10 @@ function repairRoutes(subject: AdminSubject): readonly AdminRoute[] {
       params: PARAMS,
       answers,
       errors,
-      handle: ({ params: { cluster, node: id } }) =>
-        ok(changeOf(subject, { cluster, id, result: operations.resetNode({ cluster, node: id }) })),
+      handle({ params }) {
+        const { cluster, id } = placeOf(params);
+        return changed(subject, { cluster, id, result: operations.resetNode({ cluster, node: id }) });
+      },
     }),
     adminRoute({
       method: "POST",
@@ -173,8 +177,10 @@ function repairRoutes(subject: AdminSubject): readonly AdminRoute[] {
       params: PARAMS,
       answers,
       errors,
-      handle: ({ params: { cluster, node: id } }) =>
-        ok(changeOf(subject, { cluster, id, result: operations.markAlive({ cluster, node: id }) })),
+      handle({ params }) {
+        const { cluster, id } = placeOf(params);
+        return changed(subject, { cluster, id, result: operations.markAlive({ cluster, node: id }) });
+      },
     }),
   ];
 }
@@ -185,10 +191,14 @@ interface NodeResult {
   readonly result: ChangeResult;
 }
 
+function changed(subject: AdminSubject, change: NodeResult): AdminAnswer {
+  return { ...ok(changeOf(subject, change)), about: { node: change.id } };
+}
+
 function created(subject: AdminSubject, change: NodeResult): AdminAnswer {
   const { cluster, id } = change;
   const location = `/v1/clusters/${encodeURIComponent(cluster)}/nodes/${encodeURIComponent(id)}`;
-  return { status: 201, body: changeOf(subject, change), headers: { location }, about: { node: id } };
+  return { ...changed(subject, change), status: 201, headers: { location } };
 }
 
 function changeOf(subject: AdminSubject, { cluster, id, result }: NodeResult): ValueOf<typeof NODE_CHANGE> {
@@ -199,6 +209,11 @@ function changeOf(subject: AdminSubject, { cluster, id, result }: NodeResult): V
 function viewOf({ operations }: AdminSubject, cluster: string, id: string): ValueOf<typeof NODE> | undefined {
   const found = operations.snapshot().nodes.find((node) => node.cluster === cluster && node.id === id);
   return found === undefined ? undefined : nodeView(found);
+}
+
+/** What the parts of a path name. Throws `ERR_BAD_REQUEST` for a node that has no address. */
+function placeOf({ cluster, node }: Readonly<Record<string, string>>): Pick<NodeResult, "cluster" | "id"> {
+  return { cluster, id: idOf(node, { parameter: "node" }) };
 }
 
 /** The id of a node, however its address is written. */

@@ -3,9 +3,25 @@ import { type NodeConfig, parseNodeName } from "../config/node-address.js";
 import { type NodeTlsChoice, nodeTlsOf, securedNodes } from "../config/secured-nodes.js";
 import { checkChange, isSameStanding, standingOf } from "../core/node-change.js";
 import type { ChangeResult, EditCondition } from "../core/operations.js";
-import { type Edited, EMPTY_REGISTRY, mergeNodes, type NodeChange, type Registry } from "../core/registry.js";
-import { FnlbError } from "../errors.js";
-import type { Store } from "../store/store.js";
+import {
+  type Edited,
+  EMPTY_REGISTRY,
+  mergeNodes,
+  type NodeChange,
+  type NodeEdit,
+  type Registry,
+} from "../core/registry.js";
+import { type ErrorCode, FnlbError } from "../errors.js";
+import type { EditGuard, Store } from "../store/store.js";
+
+/** How often an edit is tried that others get ahead of. */
+const TURNS_MAX = 5;
+/** Nodes that something may have been said about before removals that nobody needs any more are forgotten. */
+const REMEMBERED_MAX = 1000;
+/** How many of those one edit forgets. */
+const FORGOTTEN_MAX = 100;
+/** What another edit may have made wrong. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["ERR_CONFLICT", "ERR_NOT_FOUND"]);
 
 export interface EditedNodesDependencies {
   readonly store: Store;
@@ -20,8 +36,6 @@ export class EditedNodes {
   readonly #dependencies: EditedNodesDependencies;
   readonly #cluster: string;
   #registry: Registry = EMPTY_REGISTRY;
-  /** The last edit of this process: two at a time would both take the registry before them for what they changed. */
-  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(dependencies: EditedNodesDependencies, cluster: string) {
     this.#dependencies = dependencies;
@@ -56,23 +70,61 @@ export class EditedNodes {
   }
 
   /**
-   * Says something about a node, which is there or not by what `named` gives when it is its turn. Rejects with
-   * `ERR_BAD_REQUEST`, `ERR_CONFLICT`, `ERR_NOT_FOUND` or `ERR_STORE`.
+   * Says something about a node, which is there or not by what `named` gives as well. Rejects with `ERR_BAD_REQUEST`,
+   * `ERR_CONFLICT`, `ERR_NOT_FOUND` or `ERR_STORE`.
    */
-  edit(change: NodeChange, condition: EditCondition, named: () => readonly NodeConfig[]): Promise<ChangeResult> {
-    const edit = this.#turn.then(() => this.#editNow(change, condition, named()));
-    // Whoever has asked hears of a refusal; the next turn does not care.
-    this.#turn = edit.catch(() => {});
-    return edit;
+  async edit(change: NodeChange, condition: EditCondition, named: () => readonly NodeConfig[]): Promise<ChangeResult> {
+    for (let turn = 1; ; turn++) {
+      const { version } = this.#registry;
+      try {
+        return await this.#editAsKnown(change, condition, named());
+      } catch (error) {
+        if (!(error instanceof FnlbError) || !REFUSALS.has(error.code) || turn === TURNS_MAX) throw error;
+        // Somebody else may have been faster, or what he said has not come here yet.
+        await this.#dependencies.store.read(this.#cluster);
+        if (this.#registry.version === version) throw error;
+      }
+    }
   }
 
-  async #editNow(change: NodeChange, condition: EditCondition, named: readonly NodeConfig[]): Promise<ChangeResult> {
-    const own = named.find(({ id }) => id === change.id);
-    const before = standingOf(own, this.#registry.edits.get(change.id));
-    checkChange(change, before, condition);
-    const { edits } = await this.#dependencies.store.edit(this.#cluster, [change]);
-    return isSameStanding(before, standingOf(own, edits.get(change.id))) ? "unchanged" : "applied";
+  async #editAsKnown(
+    change: NodeChange,
+    condition: EditCondition,
+    named: readonly NodeConfig[],
+  ): Promise<ChangeResult> {
+    const { id } = change;
+    const { edits: known } = this.#registry;
+    const own = named.find((node) => node.id === id);
+    checkChange(change, standingOf(own, known.get(id)), condition);
+    const guard = guardOf(change, condition, own !== undefined);
+    const changes = [...forgotten(known, named), change];
+    const { edits, before } = await this.#dependencies.store.edit(this.#cluster, changes, guard);
+    return isSameStanding(standingOf(own, before.get(id)), standingOf(own, edits.get(id))) ? "unchanged" : "applied";
   }
+}
+
+/**
+ * Takes removals of nodes back that neither config nor discovery names: those are gone without it. It is kept while there
+ * are few, so that whoever removes a node again hears that it was known. A cluster whose nodes come and go, each with an
+ * address of its own, would fill the registry otherwise, and then nobody could edit anything.
+ */
+function forgotten(edits: Registry["edits"], named: readonly NodeConfig[]): readonly NodeChange[] {
+  if (edits.size <= REMEMBERED_MAX) return [];
+  const names = new Set(named.map(({ id }) => id));
+  const isNeedless = ([id, { presence }]: readonly [string, NodeEdit]) => presence === "removed" && !names.has(id);
+  return [...edits]
+    .filter(isNeedless)
+    .slice(0, FORGOTTEN_MAX)
+    .map(([id]) => ({ id, presence: null }));
+}
+
+/** What the store must say for a change to be made as `checkChange` has allowed it, whoever edits the node at the same time. */
+function guardOf({ id, presence }: NodeChange, { expects }: EditCondition, isNamed: boolean): EditGuard | undefined {
+  // A node that is named is there unless it is removed; another one is there only if it is added.
+  const isThere = { id, presence: isNamed ? "removed" : "added", isSaid: !isNamed } as const;
+  if (expects === "present") return isThere;
+  if (expects === "absent") return { ...isThere, isSaid: isNamed };
+  return presence === undefined ? { id, presence: "removed", isSaid: false } : undefined;
 }
 
 /** Undefined for an id that is none, or that is not how this version would call the node. */

@@ -172,7 +172,7 @@ function notesOf(
   const notes: string[] = [];
   const { queueMax, queueTimeoutMs, spread } = config;
   if (queued > 0 && queued < queueMax) {
-    notes.push(`it would wait behind ${queued} others for a place, ${queueTimeoutMs} ms at most`);
+    notes.push(`it would wait for a place, ${queueTimeoutMs} ms at most, behind ${queued} that wait already`);
   } else if (refusal === "full" && queueMax > 0) notes.push(`it would wait for a place, ${queueTimeoutMs} ms at most`);
   if (stays) notes.push("the client stays on its node, whatever the policy says");
   if (nodes.some(({ states, reasons }) => states.includes("ejected") && !reasons.includes("ejected"))) {

@@ -2,17 +2,19 @@ import { parseNodeName } from "../config/node-address.js";
 import type { Node } from "../core/node.js";
 import type { NodeName, Operations } from "../core/operations.js";
 import { FnlbError } from "../errors.js";
+import { type ExplainedFront, explain, ringView } from "./explanation.js";
 import type { Listeners } from "./listeners.js";
 import type { RunningCluster } from "./running-cluster.js";
 
-/** What operators change, as it is now. */
+/** What operators ask and change, as it is now. */
 export interface Operated {
+  readonly front: ExplainedFront;
   readonly clusters: ReadonlyMap<string, RunningCluster>;
   readonly listeners: Listeners;
 }
 
 /** Everything that operators may do with what runs; `operated` throws while nothing does. */
-export function operatorOf(operated: () => Operated): Omit<Operations, "snapshot" | "explain" | "ring"> {
+export function operatorOf(operated: () => Operated): Omit<Operations, "snapshot"> {
   function clusterOf(name: string): RunningCluster {
     const cluster = operated().clusters.get(name);
     if (cluster === undefined) throw new FnlbError("ERR_NOT_FOUND", `there is no cluster "${name}"`);
@@ -44,6 +46,8 @@ export function operatorOf(operated: () => Operated): Omit<Operations, "snapshot
     },
     pauseListener: (id) => operated().listeners.pause(id, true),
     resumeListener: (id) => operated().listeners.pause(id, false),
+    explain: (request) => explain(operated().front, request),
+    ring: (name, sectors) => ringView(name, clusterOf(name).context.cluster, sectors),
   };
 }
 

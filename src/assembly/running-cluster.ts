@@ -10,8 +10,7 @@ import type { ChangeResult, EditCondition } from "../core/operations.js";
 import type { Edited, NodeChange } from "../core/registry.js";
 import type { ClusterSnapshot, NodeOrigin } from "../core/snapshot.js";
 import type { DialSecurity } from "../core/stream.js";
-import { type Ping, tcpPing } from "../health/ping.js";
-import { runPingLoop } from "../health/ping-loop.js";
+import { tcpPing } from "../health/ping.js";
 import { askOptions, runSilenceWatch } from "../health/silence-watch.js";
 import { ResponseHead } from "../http1/response-head.js";
 import type { AccessLog } from "../proxy/access-log.js";
@@ -26,6 +25,7 @@ import { ClusterParts } from "./cluster-parts.js";
 import { DiscoveredNodes } from "./discovered-nodes.js";
 import { EditedNodes } from "./edited-nodes.js";
 import { AFFINITY_FIELDS, CHECK_FIELDS } from "./part-fields.js";
+import { Pings } from "./pings.js";
 import { requestEditsOf, responseEditsOf, retryBudgetOf } from "./protection.js";
 
 export interface RunningClusterDependencies {
@@ -90,11 +90,10 @@ export class RunningCluster {
   readonly #addressBook: AddressBook;
   readonly #pools: NodePool[] = [];
   readonly #retired = new Set<NodePool>();
-  readonly #pingLoops = new Map<Node, AbortController>();
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
   readonly #poolEvents: NodePoolEvents;
-  readonly #ping: Ping;
+  readonly #pings: Pings;
   readonly #checks: Checks;
   readonly #discovered: DiscoveredNodes;
   readonly #edited: EditedNodes;
@@ -164,7 +163,7 @@ export class RunningCluster {
         this.#parts.outlier?.noteHealth();
         counters.nodeSuspicions++;
         log.warn({ event: "node_suspect", ...this.#naming(node), reason });
-        this.#pools[node.index].releaseWaiting();
+        this.#poolOf(node)?.releaseWaiting();
       },
       onTrusted: (node) => {
         if (!node.suspect) return;
@@ -175,7 +174,13 @@ export class RunningCluster {
       },
     };
     for (const node of this.#nodes) this.#pools.push(new NodePool(node, this.#context, this.#poolEvents));
-    this.#ping = tcpPing({ clock, dial, targetsOf });
+    this.#pings = new Pings({
+      context: this.#context,
+      random,
+      ping: tcpPing({ clock, dial, targetsOf }),
+      signal: this.#signal,
+      keep: dependencies.keep,
+    });
     this.roundTripper = new FallbackRoundTripper(this.#context, this.#pools);
     this.#checks = new Checks({
       context: this.#context,
@@ -260,7 +265,7 @@ export class RunningCluster {
           clock,
           ask,
           isSilent: (node) => config.silenceMs > 0 && this.#pools[node.index].isSilent(config.silenceMs),
-          onAnswer: (node) => this.#pools[node.index].noteByte(),
+          onAnswer: (node) => this.#poolOf(node)?.noteByte(),
           onSilence: (node) => this.#poolEvents.onSuspect(node, "silent"),
         },
         {
@@ -271,7 +276,8 @@ export class RunningCluster {
             return config.pingIntervalMs;
           },
         },
-        () => this.#nodes,
+        // A node that has left may keep what waits for it as long as any.
+        () => [...this.#nodes, ...[...this.#retired].map(({ node }) => node)],
         this.#signal,
       ),
     );
@@ -330,8 +336,7 @@ export class RunningCluster {
     context.responseEdits = responseEditsOf(config);
     if (changed("retryBudget", "retryReserve")) context.retryBudget = retryBudgetOf(config);
     if (changed("responseHeadBytesMax")) context.responseHead = new ResponseHead(config);
-    if (changed("pingIntervalMs", "pingTimeoutMs"))
-      for (const node of [...this.#pingLoops.keys()]) this.#keepPinging(node);
+    if (changed("pingIntervalMs", "pingTimeoutMs")) this.#pings.restart();
     const isNewAffinity = changed(...AFFINITY_FIELDS);
     if (isNewAffinity) context.affinity = affinityOf(config, context.clock);
     if (this.#parts.remake(changed, config, this.#nodes) || isNewAffinity) {
@@ -456,6 +461,7 @@ export class RunningCluster {
     const leaving = this.#nodes.filter((node) => !staying.has(node));
     this.#wish = prepared;
     this.#nodes = nodes;
+    for (const node of added) log.info({ event: "node_added", ...this.#naming(node) });
     for (const [place, { weight, mode }] of given.entries()) {
       const node = nodes[place];
       node.weight = weight;
@@ -464,7 +470,6 @@ export class RunningCluster {
       log.info({ event: "node_mode_changed", ...this.#naming(node), mode });
     }
     for (const node of leaving) this.#dependencies.keep(this.#retire(node));
-    for (const node of added) log.info({ event: "node_added", ...this.#naming(node) });
     this.#updateAddresses();
     if (this.#isRunning) cluster.update(nodes);
     else this.#context.cluster = this.#parts.clusterOf(config, this.#nodes);
@@ -487,8 +492,7 @@ export class RunningCluster {
   async #retire(node: Node): Promise<void> {
     const pool = this.#pools[node.index];
     node.mode = "disabled";
-    this.#pingLoops.get(node)?.abort();
-    this.#pingLoops.delete(node);
+    this.#pings.stop(node);
     this.#checks.stop(node);
     this.#retired.add(pool);
     this.#context.log.info({ event: "node_removed", ...this.#naming(node) });
@@ -507,6 +511,12 @@ export class RunningCluster {
     // While one pool is waited for, a request may fall back to a node whose pool was empty.
     do await Promise.all(this.#allPools().map((pool) => pool.retire()));
     while (this.#allPools().some((pool) => !pool.isEmpty));
+  }
+
+  /** Undefined for a node that has left with all of its connections: its index may be another's by now. */
+  #poolOf(node: Node): NodePool | undefined {
+    const pool = this.#pools[node.index];
+    return pool.node === node ? pool : undefined;
   }
 
   #allPools(): NodePool[] {
@@ -528,15 +538,7 @@ export class RunningCluster {
     pool.closeIdle();
     pool.failDials(code);
     // One that has left is nobody's any more; one that is disabled may be asked for again.
-    if (this.#nodes.includes(node)) this.#keepPinging(node);
-  }
-
-  /** In place of the loop that pings it already, if there is one. */
-  #keepPinging(node: Node): void {
-    this.#pingLoops.get(node)?.abort();
-    const stop = new AbortController();
-    this.#pingLoops.set(node, stop);
-    this.#dependencies.keep(this.#watchDead(node, AbortSignal.any([stop.signal, this.#signal])));
+    if (this.#nodes.includes(node)) this.#pings.start(node);
   }
 
   #onAlive(node: Node): void {
@@ -544,27 +546,9 @@ export class RunningCluster {
     counters.nodeRevivals++;
     this.#parts.outlier?.noteHealth();
     log.info({ event: "node_alive", ...this.#naming(node) });
-    this.#pingLoops.get(node)?.abort();
-    this.#pingLoops.delete(node);
+    this.#pings.stop(node);
     cluster.noteReturn(node);
     this.roundTripper.onNodeAlive();
-  }
-
-  async #watchDead(node: Node, signal: AbortSignal): Promise<void> {
-    const { random } = this.#dependencies;
-    const { clock, counters, config, deadHosts } = this.#context;
-    const onPing = () => {
-      counters.pings++;
-      this.#addressBook.doubt(node);
-    };
-    const { pingIntervalMs: intervalMs, pingTimeoutMs: timeoutMs } = config;
-    const outcome = await runPingLoop(
-      { clock, random, ping: this.#ping, onPing },
-      { intervalMs, timeoutMs },
-      node,
-      signal,
-    );
-    if (outcome === "alive") deadHosts.revive(node);
   }
 
   /** How events name a node. */

@@ -115,11 +115,12 @@ export function staticCluster(
     return node ?? first;
   }
 
-  /** Is this eligible node passed over because it grows into its share? By key only, where no chance is asked. */
-  function isColdFor(node: Node, exchange: Exchange): boolean {
-    if (!isKeyed || !slowStart.isGrowing(node)) return false;
-    measureLoad(load, members, exchange, isEligible);
-    return slowStart.holdsBack(node, exchange, isKeyed, load);
+  /** Which eligible nodes are passed over because they grow into their share. By key only, where no chance is asked. */
+  function coldFor(exchange: Exchange): (node: Node) => boolean {
+    if (!isKeyed || !slowStart.isUnderWay) return () => false;
+    const measured: Load = { inFlight: 0, weight: 0 };
+    measureLoad(measured, members, exchange, isEligible);
+    return (node) => slowStart.isGrowing(node) && slowStart.holdsBack(node, exchange, isKeyed, measured);
   }
 
   function isFullBeside(held: number): boolean {
@@ -205,7 +206,7 @@ export function staticCluster(
       const { nodeConnectionsMax } = options;
       const isFull = isFullBeside(0);
       const given = { members, policy, breaker, loadWait, nodeConnectionsMax, isFull };
-      return previewOf({ ...given, isKept, isEligible, isActive, stay, choose, refusalOf, isColdFor }, exchange);
+      return previewOf({ ...given, isKept, isEligible, isActive, stay, choose, refusalOf, coldFor }, exchange);
     },
     arcs: (sectors) => policy.arcs?.(sectors),
     nextDead: (exchange) => policy.pick(exchange, isDead),

@@ -49,7 +49,7 @@ export interface ExplainedNode {
   readonly isEligible: boolean;
   /** Why a request like this passes it over. One against which something speaks is still better than nobody, see `attempt`. */
   readonly reasons: readonly HoldReason[];
-  /** 1: it would get the request; 2: it would get it if the first could not be dialled, and so on. Where that is known. */
+  /** 1: it would get the request; 2: it would get it if the first could not be dialled, and so on up to 32. Where that is known. */
   readonly attempt?: number;
 }
 
@@ -98,12 +98,18 @@ export interface RingView {
 export interface Operations {
   snapshot(): BalancerSnapshot;
   listeners(): readonly ListenerView[];
-  /** Says something about a node; see `Store.edit` for what replicas learn of it. Rejects with `ERR_STORE`. */
+  /**
+   * Says something about a node; see `Store.edit` for what replicas learn of it. Its id is read as in `--nodes`: `a` is
+   * `a:8080`. Resolves when `snapshot` shows what follows from it, or after 5 seconds in which a name or a reload kept that
+   * back. What runs goes on. Weight and mode can be said of nodes that are known and not removed, else `ERR_NOT_FOUND`.
+   * Rejects with `ERR_STORE` when the store cannot be asked, or has as many statements of the cluster as it may have.
+   */
   editNode(cluster: string, change: NodeChange, condition?: EditCondition): Promise<ChangeResult>;
-  /** Closes the breaker of a node, takes its ejection back, and trusts it again. */
+  /** Closes the breaker of a node, takes its ejection back, and trusts it again; here, not on other replicas. */
   resetNode(name: NodeName): ChangeResult;
   /** Takes a node out of the dead-host set without waiting for a ping: it is dialled by the next request. */
   markAlive(name: NodeName): ChangeResult;
+  /** Of the listeners, by id: what begins there is refused, see `ListenerView.state`. A reload that keeps it keeps the pause. */
   pauseListener(id: string): ChangeResult;
   resumeListener(id: string): ChangeResult;
   explain(request: RequestSketch): Explanation;

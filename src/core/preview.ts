@@ -5,18 +5,32 @@ import type { Node } from "./node.js";
 import { type NodeStateName, nodeStates } from "./node-states.js";
 import type { Eligible, Policy } from "./policies/policy.js";
 
-/**
- * What speaks against a node for one request: its states, or `no-weight`, `full` (as many exchanges as one may have),
- * `over-load` (more than its bound, see `balance-factor`), `slow-start` (this key is not back on it yet), `load-wait`
- * (it lets calls wait, and turns most of this key's down).
- */
-export type HoldReason =
-  | Exclude<NodeStateName, "serving">
-  | "no-weight"
-  | "full"
-  | "over-load"
-  | "slow-start"
-  | "load-wait";
+/** What may speak against a node for one request: its states, and what follows from the request and its key. */
+export const HOLD_REASONS = [
+  "dead",
+  "suspect",
+  "failing",
+  "unchecked",
+  "ejected",
+  "breaker-open",
+  "breaker-half-open",
+  "draining",
+  "disabled",
+  /** Takes no new keys. */
+  "no-weight",
+  /** Has as many exchanges as one node may. */
+  "full",
+  /** Carries more than its bound: the key overflows to the next. */
+  "over-load",
+  /** Has just come back, and not this key yet. */
+  "slow-start",
+  /** Lets calls of this key wait, and therefore turns most of them down. */
+  "load-wait",
+] as const;
+export type HoldReason = (typeof HOLD_REASONS)[number];
+
+/** Where a preview ends: each attempt is a pick, and picks of a policy may look at all of ten thousand nodes. */
+export const ATTEMPTS_MAX = 32;
 
 /** One node as an exchange sees it. */
 export interface NodePreview {
@@ -34,8 +48,8 @@ export interface Preview {
   /** The same exchange gets the same node as long as nothing changes. */
   readonly isFixed: boolean;
   /**
-   * Who would get it, and then, each time the last one could not be dialled, who next. Ends where turns or chance
-   * decide.
+   * Who would get it, and then, each time the last one could not be dialled, who next; `ATTEMPTS_MAX` at most. Ends
+   * where turns or chance decide.
    */
   readonly attempts: readonly Node[];
   /** Why nobody would get it; else "none". */
@@ -58,8 +72,8 @@ export interface PreviewDependencies {
   readonly isEligible: Eligible;
   /** The same for those who are better than nobody. */
   readonly isActive: Eligible;
-  /** Is this eligible node passed over because it has just come back? */
-  readonly isColdFor: Eligible;
+  /** Which eligible nodes are passed over because they have just come back. */
+  readonly coldFor: (exchange: Exchange) => (node: Node) => boolean;
   /** The node that affinity gives. */
   readonly stay: (exchange: Exchange) => Node | undefined;
   /** The pick itself; `isBusy` says who must leave the exchange to others because calls wait there. */
@@ -75,10 +89,11 @@ export interface PreviewDependencies {
 export function previewOf(dependencies: PreviewDependencies, exchange: Exchange): Preview {
   const { members, policy, isFull, isActive, stay, refusalOf } = dependencies;
   const staying = isFull ? undefined : stay(exchange);
+  const reasonsFor = reasonsIn(dependencies, exchange);
   const nodes = inOrder(dependencies, exchange, staying).map((node) => ({
     node,
     states: nodeStates({ ...node, breaker: breakerOf(dependencies, node) }),
-    reasons: node === staying ? [] : reasonsOf(dependencies, node, exchange),
+    reasons: node === staying ? [] : reasonsFor(node),
   }));
   // Before those that are tried in turn are taken out.
   const hasAnybody = staying !== undefined || members.some((node) => node.weight > 0 && isActive(node, exchange));
@@ -102,7 +117,7 @@ function attemptsOf(
     if (loadWait !== undefined && !loadWait.isCalm(node, exchange.keyHash)) isOpen = true;
     return false;
   };
-  while (attempts.length < members.length) {
+  while (attempts.length < Math.min(members.length, ATTEMPTS_MAX)) {
     const node = choose(exchange, isBusy);
     if (node === undefined || isOpen) break;
     attempts.push(node);
@@ -118,22 +133,27 @@ function inOrder({ members, policy }: PreviewDependencies, { keyHash }: Exchange
   return [...new Set([...(staying === undefined ? [] : [staying]), ...ordered, ...members])];
 }
 
-function reasonsOf(dependencies: PreviewDependencies, node: Node, exchange: Exchange): HoldReason[] {
-  const { loadWait, policy, nodeConnectionsMax, isKept, isEligible, isColdFor } = dependencies;
-  const isLetThrough = dependencies.breaker?.mayPass(node) ?? true;
-  const reasons: HoldReason[] = nodeStates({
-    ...node,
-    ejected: !isKept(node),
-    breaker: isLetThrough ? "closed" : breakerOf(dependencies, node),
-  }).filter((state) => state !== "serving");
-  if (node.weight === 0) reasons.push("no-weight");
-  if (node.inFlight >= nodeConnectionsMax) reasons.push("full");
-  if (reasons.length > 0) return reasons;
-  // Only those who are left are asked whether they carry too much.
-  if (policy.isOverLoad?.(node, exchange, isEligible) === true) reasons.push("over-load");
-  if (isColdFor(node, exchange)) reasons.push("slow-start");
-  if (loadWait !== undefined && !loadWait.isCalm(node, exchange.keyHash)) reasons.push("load-wait");
-  return reasons;
+/** What speaks against a node now; what the others carry is measured once for all of them. */
+function reasonsIn(dependencies: PreviewDependencies, exchange: Exchange): (node: Node) => readonly HoldReason[] {
+  const { policy, breaker, loadWait, nodeConnectionsMax, isKept, isEligible, coldFor } = dependencies;
+  const isOverLoad = policy.overLoad?.(exchange, isEligible);
+  const isCold = coldFor(exchange);
+  return (node) => {
+    const isLetThrough = breaker?.mayPass(node) ?? true;
+    const reasons: HoldReason[] = nodeStates({
+      ...node,
+      ejected: !isKept(node),
+      breaker: isLetThrough ? "closed" : breakerOf(dependencies, node),
+    }).filter((state) => state !== "serving");
+    if (node.weight === 0) reasons.push("no-weight");
+    if (node.inFlight >= nodeConnectionsMax) reasons.push("full");
+    // Only those who are left are asked whether they carry too much.
+    if (reasons.length > 0) return reasons;
+    if (isOverLoad?.(node) === true) reasons.push("over-load");
+    if (isCold(node)) reasons.push("slow-start");
+    if (loadWait !== undefined && !loadWait.isCalm(node, exchange.keyHash)) reasons.push("load-wait");
+    return reasons;
+  };
 }
 
 function breakerOf({ breaker }: PreviewDependencies, node: Node): BreakerState["kind"] {

@@ -113,11 +113,13 @@ export class Rebalancer implements Policy {
     return (this.#policy.order?.(keyHash) ?? []).map((view) => this.#byIndex[view.index]!.node);
   }
 
-  isOverLoad(node: Node, exchange: Exchange, eligible: Eligible): boolean {
-    const member = this.#memberOf(node);
-    if (member === undefined) return false;
+  overLoad(exchange: Exchange, eligible: Eligible): (node: Node) => boolean {
     this.#eligible = eligible;
-    return this.#policy.isOverLoad?.(member.view, exchange, this.#eligibleView) ?? false;
+    const isOver = this.#policy.overLoad?.(exchange, this.#eligibleView);
+    return (node) => {
+      const member = this.#memberOf(node);
+      return member !== undefined && isOver?.(member.view) === true;
+    };
   }
 
   arcs(sectors: number): Arcs | undefined {

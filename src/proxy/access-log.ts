@@ -118,10 +118,12 @@ export class AccessLog {
 
   /** A request that was refused before it became an exchange. */
   refused(client: string, code: ErrorCode): void {
+    // Its head was refused for what it is, or for where it came.
+    const endedBy = code === "ERR_DRAINING" ? "balancer" : "client";
     this.#append(
       `{"time":"${new Date(this.#clock.wallNow()).toISOString()}","client":"${client}","method":null,"host":null,"target":null,` +
         `"status":${HTTP_STATUS[code]},"route":null,"cluster":null,"node":null,"attempts":0,"bytesIn":0,"bytesOut":0,"queueMs":null,"connectMs":null,"firstByteMs":null,` +
-        `"totalMs":0,"endedBy":"client","phase":"head","code":"${code}"}\n`,
+        `"totalMs":0,"endedBy":"${endedBy}","phase":"head","code":"${code}"}\n`,
     );
   }
 

@@ -55,3 +55,8 @@ export function fullRegistry(cluster: string): FnlbError {
     `the registry of cluster "${cluster}" is full: it holds at most ${STATEMENTS_MAX} statements`,
   );
 }
+
+/** An edit was not made, because its guard was not so. */
+export function movedRegistry(cluster: string): FnlbError {
+  return new FnlbError("ERR_CONFLICT", `somebody else has edited the nodes of cluster "${cluster}" meanwhile`);
+}

@@ -1,9 +1,9 @@
 import type { Clock } from "../core/clock.js";
-import { EMPTY_REGISTRY, type NodeChange, type Registry } from "../core/registry.js";
+import { EMPTY_REGISTRY, type NodeChange } from "../core/registry.js";
 import { FnlbError } from "../errors.js";
-import { checkChanges, checkSession, fullRegistry, STATEMENTS_MAX } from "./limits.js";
-import { editsOf, statementsOf } from "./statements.js";
-import type { SessionMap, Store } from "./store.js";
+import { checkChanges, checkSession, fullRegistry, movedRegistry, STATEMENTS_MAX } from "./limits.js";
+import { editsBefore, editsOf, presenceOf, statementsOf } from "./statements.js";
+import type { EditedRegistry, EditGuard, SessionMap, Store } from "./store.js";
 import { Watchers } from "./watchers.js";
 
 /** Sessions that one process keeps. */
@@ -21,9 +21,12 @@ export function memoryStore({ clock }: { readonly clock: Clock }): Store {
   const sessions = new Map<string, Session>();
   let edits = 0;
 
-  function edit(cluster: string, changes: readonly NodeChange[]): Registry {
+  function edit(cluster: string, changes: readonly NodeChange[], guard?: EditGuard): EditedRegistry {
     checkChanges(changes);
     const before = statements.get(cluster) ?? new Map<string, string>();
+    if (guard !== undefined && (before.get(presenceOf(guard.id)) === guard.presence) !== guard.isSaid) {
+      throw movedRegistry(cluster);
+    }
     const after = new Map(before);
     let hasChanged = false;
     for (const [name, value] of statementsOf(changes)) {
@@ -31,12 +34,13 @@ export function memoryStore({ clock }: { readonly clock: Clock }): Store {
       if (value === "") after.delete(name);
       else after.set(name, value);
     }
-    if (!hasChanged) return watchers.knownOf(cluster) ?? EMPTY_REGISTRY;
+    const edited = { before: editsBefore(changes, before, new Map()) };
+    if (!hasChanged) return { ...(watchers.knownOf(cluster) ?? EMPTY_REGISTRY), ...edited };
     if (after.size > STATEMENTS_MAX && after.size > before.size) throw fullRegistry(cluster);
     statements.set(cluster, after);
     const registry = { version: String(++edits), edits: editsOf(after) };
     watchers.tell(cluster, registry);
-    return registry;
+    return { ...registry, ...edited };
   }
 
   function liveSession(id: string): Session | undefined {
@@ -84,6 +88,6 @@ export function memoryStore({ clock }: { readonly clock: Clock }): Store {
       if (watchers.knownOf(cluster) === undefined) watchers.tell(cluster, EMPTY_REGISTRY);
     },
     read: async (cluster) => watchers.knownOf(cluster) ?? EMPTY_REGISTRY,
-    edit: async (cluster, changes) => edit(cluster, changes),
+    edit: async (cluster, changes, guard) => edit(cluster, changes, guard),
   };
 }

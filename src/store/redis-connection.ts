@@ -1,8 +1,8 @@
 import { createClient, RESP_TYPES } from "@redis/client";
 import type { Clock } from "../core/clock.js";
 
-/** What came back: a text, a number, nothing, or a list of texts (a hash is a list of names and values). */
-export type Reply = string | number | null | readonly string[];
+/** What came back: a text, a number, nothing, a list of texts (a hash is a list of names and values), or lists of them. */
+export type Reply = string | number | null | readonly string[] | readonly (readonly string[])[];
 
 export interface RedisConnectionDependencies {
   readonly clock: Clock;

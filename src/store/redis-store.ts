@@ -2,12 +2,12 @@ import { type Clock, sleep } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import type { NodeChange, Registry, StoreState } from "../core/registry.js";
 import { FnlbError } from "../errors.js";
-import { checkChanges, checkSession, fullRegistry, STATEMENTS_MAX } from "./limits.js";
+import { checkChanges, checkSession, fullRegistry, movedRegistry, STATEMENTS_MAX } from "./limits.js";
 import { RedisConnection, type Reply } from "./redis-connection.js";
 import { epochOf, isLoss } from "./registry-version.js";
 import { EDIT, RESTORE } from "./scripts.js";
-import { editsOf, statementsOf } from "./statements.js";
-import type { SessionMap, Store } from "./store.js";
+import { editsBefore, editsOf, presenceOf, statementsOf } from "./statements.js";
+import type { EditedRegistry, EditGuard, SessionMap, Store } from "./store.js";
 import { Watchers } from "./watchers.js";
 
 export interface RedisStoreDependencies {
@@ -182,18 +182,28 @@ export class RedisStore implements Store {
     return this.#ask((connection) => this.#inTurn(cluster, () => this.#look(connection, cluster)));
   }
 
-  async edit(cluster: string, changes: readonly NodeChange[]): Promise<Registry> {
+  async edit(cluster: string, changes: readonly NodeChange[], guard?: EditGuard): Promise<EditedRegistry> {
     checkChanges(changes);
-    const statements = [...statementsOf(changes)].flat();
+    const statements = [...statementsOf(changes)];
+    const guarded =
+      guard === undefined ? ["", "", ""] : [presenceOf(guard.id), guard.presence, guard.isSaid ? "1" : "0"];
     return this.#ask((connection) =>
       this.#inTurn(cluster, async () => {
         for (let turn = 0; turn < EDIT_TURNS_MAX; turn++) {
           const epoch = epochOf(this.#watchers.knownOf(cluster)?.version ?? "");
           const head = ["EVAL", EDIT, "1", keyOf(cluster), epoch, `${this.#draw()}${this.#draw()}`, this.#draw()];
-          const reply = await connection.send([...head, String(STATEMENTS_MAX), CHANNEL, cluster, ...statements]);
+          const rest = [String(STATEMENTS_MAX), CHANNEL, cluster, ...guarded, ...statements.flat()];
+          const reply = await connection.send([...head, ...rest]);
           if (reply === "full") throw fullRegistry(cluster);
-          if (reply !== "unknown") return await this.#take(connection, cluster, reply);
+          if (reply !== "unknown" && reply !== "moved") {
+            // As the script says; a server whose word is another one is found out where it is read.
+            const [values, hash] = reply as readonly (readonly string[])[];
+            const replaced = new Map(statements.map(([name], place) => [name, values[place]]));
+            const before = editsBefore(changes, fieldsOf(hash), replaced);
+            return { ...(await this.#take(connection, cluster, hash)), before };
+          }
           await this.#look(connection, cluster);
+          if (reply === "moved") throw movedRegistry(cluster);
         }
         throw new FnlbError("ERR_STORE", "the store is emptied again and again");
       }),
@@ -270,10 +280,15 @@ function sessionKeyOf(id: string): string {
   return `fnlb:session:${id}`;
 }
 
-/** Of the names and values of a hash. */
-function registryOf(reply: Reply): Registry {
+function fieldsOf(hash: Reply): Map<string, string> {
   const fields = new Map<string, string>();
-  if (Array.isArray(reply)) for (let at = 0; at + 1 < reply.length; at += 2) fields.set(reply[at], reply[at + 1]);
+  if (Array.isArray(hash)) for (let at = 0; at + 1 < hash.length; at += 2) fields.set(hash[at], hash[at + 1]);
+  return fields;
+}
+
+/** Of the names and values of a hash. */
+function registryOf(hash: Reply): Registry {
+  const fields = fieldsOf(hash);
   const version = fields.get("version") ?? "";
   fields.delete("version");
   return { version, edits: editsOf(fields) };

@@ -1,22 +1,26 @@
 // What happens to a registry in one piece, in the Lua of Redis. A registry is a hash: a field for each statement (see
 // `statements.ts`), and the field `version`, which is "epoch.counter.stamp": the epoch is drawn when a registry is begun,
-// the counter grows with each change, the stamp is drawn for each change. All scripts answer with the whole hash.
+// the counter grows with each change, the stamp is drawn for each change. A script that has done its work answers with the whole
+// hash, and EDIT with the values before that of each statement.
 
 /**
  * Writes statements on top of the version that the caller knows the epoch of.
  *
  * KEYS[1] the registry. ARGV: the known epoch or "", an epoch to begin with, a stamp, the most statements, the channel, the
- * message, then names and values of statements, "" to take one back. Answers "unknown" when the registry has another epoch:
- * it has been emptied or begun anew, and what was known must be put back first. Answers "full" when it would grow too large.
+ * message, a guard (the name of a statement or "", a value, "1" if that must be its value or "0" if it must not), then names and
+ * values of statements, "" to take one back. Answers "unknown" when the registry has another epoch: it has been emptied or begun
+ * anew, and what was known must be put back first; "moved" when the guard says no; "full" when it would grow too large.
  */
 export const EDIT = `
 local key = KEYS[1]
 local version = redis.call('HGET', key, 'version')
 local epoch, counter = string.match(version or '', '^(%w+)%.(%d+)%.')
 if (epoch or '') ~= ARGV[1] then return 'unknown' end
-local changed, growth = {}, 0
-for i = 7, #ARGV, 2 do
+if ARGV[7] ~= '' and ((redis.call('HGET', key, ARGV[7]) or '') == ARGV[8]) ~= (ARGV[9] == '1') then return 'moved' end
+local replaced, changed, growth = {}, {}, 0
+for i = 10, #ARGV, 2 do
   local before = redis.call('HGET', key, ARGV[i]) or ''
+  replaced[#replaced + 1] = before
   if before ~= ARGV[i + 1] then
     changed[#changed + 1] = i
     if before == '' then growth = growth + 1 end
@@ -32,7 +36,7 @@ if #changed > 0 then
   redis.call('HSET', key, 'version', (epoch or ARGV[2]) .. '.' .. string.format('%d', (counter or 0) + 1) .. '.' .. ARGV[3])
   redis.call('PUBLISH', ARGV[5], ARGV[6])
 end
-return redis.call('HGETALL', key)
+return {replaced, redis.call('HGETALL', key)}
 `;
 
 /**

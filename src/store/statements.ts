@@ -24,6 +24,21 @@ export function statementsOf(changes: readonly NodeChange[]): Map<string, string
   return statements;
 }
 
+/** The statement that a guard is about. */
+export function presenceOf(id: string): string {
+  return `presence ${id}`;
+}
+
+/** What was said of nodes before some statements about them were replaced; `replaced` has the values that these had. */
+export function editsBefore(
+  changes: readonly NodeChange[],
+  after: ReadonlyMap<string, string>,
+  replaced: ReadonlyMap<string, string>,
+): Map<string, NodeEdit> {
+  const names = changes.flatMap(({ id }) => SUBJECTS.map((subject) => `${subject} ${id}`));
+  return editsOf(names.map((name) => [name, replaced.get(name) ?? after.get(name) ?? ""]));
+}
+
 /** The other way round. What cannot be read is left out: a later version of this program may say more. */
 export function editsOf(statements: Iterable<readonly [string, string]>): Map<string, NodeEdit> {
   const edits = new Map<string, NodeEdit>();

@@ -1,4 +1,4 @@
-import type { NodeChange, Registry, StoreState } from "../core/registry.js";
+import type { NodeChange, NodeEdit, Registry, StoreState } from "../core/registry.js";
 
 /** Sessions that are shared by replicas: what a client was told, by the id that it comes back with. Each ends by itself. */
 export interface SessionMap {
@@ -10,6 +10,20 @@ export interface SessionMap {
   touch(id: string, ttlMs: number): Promise<boolean>;
   /** False if it was not there. */
   delete(id: string): Promise<boolean>;
+}
+
+/** What must be so of a registry, or an edit is not made: so that nobody has to read before writing. */
+export interface EditGuard {
+  readonly id: string;
+  /** This must be what is said of its presence; or, if not `isSaid`, must not be. */
+  readonly presence: "added" | "removed";
+  readonly isSaid: boolean;
+}
+
+/** A registry behind an edit. */
+export interface EditedRegistry extends Registry {
+  /** What was said just before the edit of the nodes that it is about; without those of which nothing was. */
+  readonly before: ReadonlyMap<string, NodeEdit>;
 }
 
 /**
@@ -34,7 +48,7 @@ export interface Store {
   /**
    * Makes all changes or none, whatever others change at the same time, and resolves to what the registry is then: watchers
    * have been told before. When it rejects because the store did not answer, it may have been done all the same; to say it
-   * again does no harm.
+   * again does no harm. Rejects with `ERR_CONFLICT` when the guard is not so, and then watchers have been told why.
    */
-  edit(cluster: string, changes: readonly NodeChange[]): Promise<Registry>;
+  edit(cluster: string, changes: readonly NodeChange[], guard?: EditGuard): Promise<EditedRegistry>;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { printConfig } from "../../src/cli/print-config.js";
 import { adminTls } from "../../src/config/admin.js";
 import { parseConfigFile } from "../../src/config/config-file.js";
 import { resolveConfig } from "../../src/config/resolve.js";
@@ -82,6 +83,14 @@ describe("the options of the admin API", () => {
         resolveConfig({ file: parseConfigFile(`admin: 127.0.0.1:1\nadmin-token: [${TOKEN}, ${TOKEN}]\n`, "f.yaml") }),
       (error: Error) => !error.message.includes(TOKEN),
     );
+  });
+
+  it("never print a token or secret, wherever in its list it stands", () => {
+    const options = { admin: "127.0.0.1:1", "admin-token": TOKEN, "sticky-cookie": "c" };
+    const printed = printConfig({ options: { ...options, "sticky-secret": ["", `${TOKEN}-of-cookies`] } });
+    assert.ok(!printed.includes(TOKEN), printed);
+    assert.match(printed, /^admin-token: \(secret\) /m);
+    assert.match(printed, /^sticky-secret: \(secret\) /m);
   });
 
   it("take a token of exactly sixteen bytes, and what else RFC 6750 allows", () => {

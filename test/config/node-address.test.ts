@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { NodeConfig } from "../../src/config/config.js";
-import { parseNodes } from "../../src/config/node-address.js";
+import { parseNodeName, parseNodes } from "../../src/config/node-address.js";
 
 function nodesOf(text: string): readonly NodeConfig[] {
   const nodes = parseNodes(text);
@@ -140,6 +140,43 @@ describe("a list of nodes", () => {
           assert.ok(weight >= 0 && Number.isFinite(weight));
           assert.ok(!address.basePath.endsWith("/"));
         }
+      }),
+    );
+  });
+});
+
+describe("the name of a node", () => {
+  it("is an item of a list without a weight", () => {
+    for (const [text, id] of [
+      ["a", "a:8080"],
+      [" A:80 ", "a:80"],
+      ["http://h/base/", "h:8080/base"],
+      ["https://h", "https://h:443"],
+      ["[0:0::1]:80", "[::1]:80"],
+      ["unix:/run/a=b", "unix:/run/a=b"],
+      ["http://h/a=2", "h:8080/a=2"],
+    ] as const) {
+      const node = parseNodeName(text);
+      assert.equal("reason" in node ? node.reason : node.id, id);
+    }
+  });
+
+  it("has no weight, and is one", () => {
+    for (const text of ["", "a=2", "a:80=2", "a,b", "unix:", "quic://a"]) {
+      const node = parseNodeName(text);
+      assert.ok("reason" in node, text);
+      assert.ok(node.reason.startsWith(`${JSON.stringify(text)}, `), node.reason);
+    }
+  });
+
+  it("is given back from the id of every node that a list can have", () => {
+    const text = fc.stringMatching(/^(unix:\/|https?:\/\/h\/|h:)[a-z0-9/=.-]{1,12}$/);
+    fc.assert(
+      fc.property(text, (item) => {
+        const nodes = parseNodes(item);
+        if ("reason" in nodes) return;
+        const node = parseNodeName(nodes[0].id);
+        assert.equal("reason" in node ? node.reason : node.id, nodes[0].id);
       }),
     );
   });

@@ -418,3 +418,50 @@ describe("outlier options", () => {
     }
   });
 });
+
+describe("a node that an operator resets", () => {
+  it("is back at once, without what spoke against it, and its next ejection is a first one", () => {
+    const { answer, out, events, detector, nodes, pass } = detectorOf(3, IN_A_ROW);
+    for (let ejection = 0; ejection < 2; ejection++) {
+      answer(1, 500, 5);
+      pass(31_000 * ejection);
+      pass(30_000);
+    }
+    answer(1, 500, 5);
+    assert.deepEqual(out(), [1]);
+    assert.equal(detector.reset(nodes[1]), true);
+    assert.deepEqual(out(), []);
+    assert.equal(events.at(-1), "1 back");
+    answer(1, 500, 4);
+    assert.deepEqual(out(), []);
+    answer(1, 500);
+    assert.equal(events.at(-1), "1 out for 30000: consecutive-faults");
+  });
+
+  it("was not out: its faults are forgotten, and nobody is told anything", () => {
+    const { answer, out, events, detector, nodes } = detectorOf(3, IN_A_ROW);
+    answer(1, 500, 4);
+    assert.equal(detector.reset(nodes[1]), false);
+    answer(1, 500, 4);
+    assert.deepEqual([out(), events], [[], []]);
+    assert.equal(detector.reset(createNode("other:80", 1, nodes[1].address, 1)), false);
+  });
+
+  it("is not judged again by what was sent to it before", () => {
+    const { answer, out, detector, nodes, clock } = detectorOf(3, IN_A_ROW);
+    answer(1, 500, 5);
+    clock.pass(1000);
+    detector.reset(nodes[1]);
+    clock.pass(500);
+    for (let n = 0; n < 9; n++) detector.observe(nodes[1], Outcome.FAILED, 700);
+    assert.deepEqual(out(), []);
+  });
+
+  it("ends a panic that its ejection began", () => {
+    const { answer, events, detector, nodes } = detectorOf(2, { ...IN_A_ROW, panicShare: 0.6 });
+    answer(1, 500, 5);
+    assert.equal(events.at(-1), "panic");
+    detector.reset(nodes[1]);
+    assert.deepEqual(events.slice(-2), ["1 back", "calm"]);
+  });
+});

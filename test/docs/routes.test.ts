@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { checkRoutes } from "../../src/config/check-routes.js";
 import type { RouteConfig } from "../../src/config/routes.js";
+import { HOLD_REASONS } from "../../src/core/preview.js";
 import { RouteTable } from "../../src/proxy/route-table.js";
 import { routeOf, routeTo } from "../support/routed-request.js";
 
@@ -59,5 +60,10 @@ describe("the page on routes", () => {
       const rest = asked.slice(route?.stripBytes);
       assert.equal(rest.startsWith("/") ? rest : `/${rest}`, seen, asked);
     }
+  });
+
+  it("has every reason why a node is passed over", () => {
+    const named = rowsBelow("What becomes of a request").flatMap(({ cells: [reasons] }) => reasons);
+    assert.deepEqual(named.sort(), [...HOLD_REASONS].sort());
   });
 });

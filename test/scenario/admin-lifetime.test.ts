@@ -82,6 +82,12 @@ describe("the admin listener", () => {
     assert.throws(() => statSync(path), { code: "ENOENT" });
   });
 
+  it("listens on IPv6", async (t) => {
+    const { balancer, ask } = await start(t, { admin: { kind: "tcp", host: "::1", port: 0 } });
+    assert.match(balancer.adminAddress ?? "", /^\[::1\]:\d+$/);
+    assert.equal((await ask("/v1/status")).status, 200);
+  });
+
   it("fails the start where it cannot listen, and leaves nothing open", async (t) => {
     const taken = createServer();
     await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
@@ -344,6 +350,15 @@ describe("nodes that are changed over the admin API under load", () => {
 });
 
 describe("fnlb", () => {
+  it("refuses certificates of the admin API that it cannot read, when it checks and when it starts", async (t) => {
+    const missing = ["--admin", "127.0.0.1:0", "--admin-tls-cert", join(makeDirectory(t), "none.pem")];
+    for (const command of [["check"], ["--listen", "127.0.0.1:0"]]) {
+      const program = runProgram(t, [...command, ...missing]);
+      assert.equal(await program.ended(), 2);
+      assert.match(program.stderr.text, /usage error: .*none\.pem/);
+    }
+  });
+
   it("shows where each option comes from, and changes its log level", async (t) => {
     const directory = makeDirectory(t);
     const file = join(directory, "fnlb.yaml");

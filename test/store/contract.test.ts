@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
 import type { NodeChange, NodeEdit } from "../../src/core/registry.js";
 import { memoryStore } from "../../src/store/memory-store.js";
-import type { Store } from "../../src/store/store.js";
+import type { EditGuard, Store } from "../../src/store/store.js";
 import { eventually } from "../support/fake-clock.js";
 import { startRedis, WITHOUT_REDIS } from "../support/redis-server.js";
 import { CLUSTER, type Replica, runReplica, startReplica } from "../support/replica.js";
@@ -102,6 +102,52 @@ for (const { name, skip, start } of KINDS) {
       assert.equal((await other.store.edit(CLUSTER, [change])).version, version);
       assert.equal((await other.store.edit(CLUSTER, [])).version, version);
       assert.deepEqual([one.told.length, other.told.length], [2, 2]);
+    });
+
+    it("says what had been said of the edited nodes before, whoever said it", async (t) => {
+      const [one, other] = await start(t, 2);
+      const before = async (replica: Replica, ...changes: readonly NodeChange[]) =>
+        Object.fromEntries((await replica.store.edit(CLUSTER, changes)).before);
+      assert.deepEqual(await before(one, { id: "a:80", presence: "added", weight: 2 }), {});
+      assert.deepEqual(await before(other, { id: "a:80", mode: "draining" }), {
+        "a:80": { presence: "added", weight: 2 },
+      });
+      assert.deepEqual(await before(one, { id: "b:80", weight: 1 }), {}, "nothing of others");
+      assert.deepEqual(await before(one, { id: "a:80", presence: "removed" }, { id: "b:80", weight: 1 }), {
+        "a:80": { presence: "added", weight: 2, mode: "draining" },
+        "b:80": { weight: 1 },
+      });
+      assert.deepEqual(await before(other, { id: "a:80" }), { "a:80": { presence: "removed" } });
+    });
+
+    it("makes no edit whose guard is not so, whoever made it so", async (t) => {
+      const [one, other] = await start(t, 2);
+      const guard = (presence: EditGuard["presence"], isSaid: boolean): EditGuard => ({ id: "a:80", presence, isSaid });
+      const change: NodeChange = { id: "a:80", weight: 2 };
+      const isMoved = { name: "FnlbError", code: "ERR_CONFLICT" };
+      await assert.rejects(one.store.edit(CLUSTER, [change], guard("added", true)), isMoved);
+      assert.deepEqual(one.edits, {});
+      await one.store.edit(CLUSTER, [{ id: "a:80", presence: "added" }], guard("added", false));
+      await assert.rejects(
+        other.store.edit(CLUSTER, [{ id: "a:80", presence: "added" }], guard("added", false)),
+        isMoved,
+      );
+      assert.deepEqual(other.edits, { "a:80": { presence: "added" } }, "whoever is refused knows why");
+      await other.store.edit(CLUSTER, [change], guard("removed", false));
+      await one.store.edit(CLUSTER, [{ id: "a:80", presence: "removed" }], guard("added", true));
+      await assert.rejects(one.store.edit(CLUSTER, [change], guard("removed", false)), isMoved);
+      assert.deepEqual(one.edits, { "a:80": { presence: "removed" } });
+    });
+
+    it("adds a node for one alone of many that add it at once where it is not there", async (t) => {
+      const replicas = await start(t, 3);
+      const guard: EditGuard = { id: "a:80", presence: "added", isSaid: false };
+      const added = await Promise.allSettled(
+        Array.from({ length: 30 }, (_, n) =>
+          replicas[n % 3].store.edit(CLUSTER, [{ id: "a:80", presence: "added", weight: n }], guard),
+        ),
+      );
+      assert.equal(added.filter(({ status }) => status === "fulfilled").length, 1);
     });
 
     it("gives each change another version", async (t) => {

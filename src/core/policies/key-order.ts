@@ -35,17 +35,17 @@ export function hotKeyOptions({ balanceFactor = 1.5, spread = 1 }: HotKeyOptions
 /** Reused by every pick that meets a crowded node: no pick begins before the last one has ended. */
 const load: Load = { inFlight: 0, weight: 0 };
 
-/** Does `pickInOrder` pass over this eligible node for what it carries? */
-export function isOverCap(
-  node: Node,
+/** Which eligible nodes `pickInOrder` passes over for what they carry at this moment. */
+export function overCap(
   members: readonly Node[],
   exchange: Exchange,
   eligible: Eligible,
   { balanceFactor }: Required<HotKeyOptions>,
-): boolean {
-  if (balanceFactor === 0 || node.inFlight < FREE_IN_FLIGHT) return false;
-  measureLoad(load, members, exchange, eligible);
-  return node.inFlight >= loadCap(load, node.weight, balanceFactor);
+): (node: Node) => boolean {
+  if (balanceFactor === 0) return () => false;
+  const measured: Load = { inFlight: 0, weight: 0 };
+  measureLoad(measured, members, exchange, eligible);
+  return (node) => node.inFlight >= loadCap(measured, node.weight, balanceFactor);
 }
 
 /**

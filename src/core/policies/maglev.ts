@@ -5,7 +5,7 @@ import { digest16 } from "../hash.js";
 import type { Node } from "../node.js";
 import { FREE_IN_FLIGHT } from "./bounded-load.js";
 import { Circle } from "./circle.js";
-import { type HotKeyOptions, hotKeyOptions, isOverCap, pickInOrder } from "./key-order.js";
+import { type HotKeyOptions, hotKeyOptions, overCap, pickInOrder } from "./key-order.js";
 import type { Eligible, Policy } from "./policy.js";
 
 export interface MaglevOptions extends HotKeyOptions {
@@ -76,8 +76,8 @@ class MaglevTable implements Policy {
     return owners.length === 0 ? [] : this.#circle.order(keyHash % owners.length);
   }
 
-  isOverLoad(node: Node, exchange: Exchange, eligible: Eligible): boolean {
-    return isOverCap(node, this.#members, exchange, eligible, this.#options);
+  overLoad(exchange: Exchange, eligible: Eligible): (node: Node) => boolean {
+    return overCap(this.#members, exchange, eligible, this.#options);
   }
 }
 

@@ -41,8 +41,8 @@ export interface Policy {
    * state and load. Those without a weight have no part in it. Changes nothing, as does all that follows on it.
    */
   order?(keyHash: number): readonly Node[];
-  /** For policies by key: does this eligible node carry so much that a pick passes over it? */
-  isOverLoad?(node: Node, exchange: Exchange, eligible: Eligible): boolean;
+  /** For policies by key: which of the eligible nodes carry so much now that a pick passes over them. */
+  overLoad?(exchange: Exchange, eligible: Eligible): (node: Node) => boolean;
   /** Who has which part of all keys, for policies that have a ring; undefined: what this one wraps has none. */
   arcs?(sectors: number): Arcs | undefined;
   /** `node.inFlight` changed. */

@@ -3,7 +3,7 @@ import type { Exchange } from "../exchange.js";
 import { finishHash, hashString } from "../hash.js";
 import type { Node } from "../node.js";
 import { FREE_IN_FLIGHT } from "./bounded-load.js";
-import { type HotKeyOptions, hotKeyOptions, isOverCap, type KeyOrder, pickInOrder } from "./key-order.js";
+import { type HotKeyOptions, hotKeyOptions, type KeyOrder, overCap, pickInOrder } from "./key-order.js";
 import type { Eligible, Policy } from "./policy.js";
 
 /**
@@ -64,8 +64,8 @@ class Rendezvous implements Policy, KeyOrder {
     return positions.map((position) => this.#nodes[position]);
   }
 
-  isOverLoad(node: Node, exchange: Exchange, eligible: Eligible): boolean {
-    return isOverCap(node, this.#members, exchange, eligible, this.#options);
+  overLoad(exchange: Exchange, eligible: Eligible): (node: Node) => boolean {
+    return overCap(this.#members, exchange, eligible, this.#options);
   }
 
   #costOf(keyHash: number, position: number): number {

@@ -8,7 +8,7 @@ import type { Node } from "../node.js";
 import { checkRange } from "../option-range.js";
 import { FREE_IN_FLIGHT } from "./bounded-load.js";
 import { Circle } from "./circle.js";
-import { type HotKeyOptions, hotKeyOptions, isOverCap, pickInOrder } from "./key-order.js";
+import { type HotKeyOptions, hotKeyOptions, overCap, pickInOrder } from "./key-order.js";
 import type { Arcs, Eligible, Policy } from "./policy.js";
 
 export interface RingHashOptions extends HotKeyOptions {
@@ -97,24 +97,25 @@ class FlatRing implements RingHash {
     return this.#points.length === 0 ? [] : this.#circle.order(this.#find(keyHash));
   }
 
-  isOverLoad(node: Node, exchange: Exchange, eligible: Eligible): boolean {
-    return isOverCap(node, this.#members, exchange, eligible, this.#options);
+  overLoad(exchange: Exchange, eligible: Eligible): (node: Node) => boolean {
+    return overCap(this.#members, exchange, eligible, this.#options);
   }
 
   arcs(sectors: number): Arcs {
     const points = this.#points;
-    const widths = new Map<string, number>();
-    for (const [position, point] of points.entries()) {
-      // A point has the keys behind the one before it; the first one those behind the last, around the end.
-      const before = position === 0 ? points[points.length - 1] - HASHES : points[position - 1];
-      const { id } = this.#nodes[this.#owners[position]];
-      widths.set(id, (widths.get(id) ?? 0) + point - before);
+    const owners = this.#owners;
+    const widths = new Float64Array(this.#nodes.length);
+    // A point has the keys behind the one before it; the first one those behind the last, around the end.
+    let before = points.length === 0 ? 0 : points[points.length - 1] - HASHES;
+    for (let position = 0; position < points.length; position++) {
+      widths[owners[position]] += points[position] - before;
+      before = points[position];
     }
     return {
-      shares: new Map([...widths].map(([id, width]) => [id, width / HASHES])),
+      shares: new Map(this.#nodes.map(({ id }, owner) => [id, widths[owner] / HASHES])),
       sectors: Array.from({ length: sectors }, (_, sector) => {
         const middle = Math.floor(((sector + 0.5) * HASHES) / sectors);
-        return points.length === 0 ? undefined : this.#nodes[this.#owners[this.#find(middle)]].id;
+        return points.length === 0 ? undefined : this.#nodes[owners[this.#find(middle)]].id;
       }),
     };
   }
