@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { describe, it, type TestContext } from "node:test";
+import { createAuthority } from "../support/certificates.js";
 import { makeDirectory, runProgram, runToEnd } from "../support/program.js";
 
 async function unhealthy(t: TestContext, listen: string, reason: RegExp) {
@@ -48,5 +50,36 @@ describe("fnlb healthcheck", () => {
     await unhealthy(t, `127.0.0.1:${(angry.address() as AddressInfo).port}`, /503/);
     closed.close();
     await unhealthy(t, ":0", /--listen/);
+  });
+});
+
+describe("fnlb healthcheck with an admin listener", () => {
+  it("is content while some node lives, and says what is wrong when none does", async (t) => {
+    const admin = `unix:${makeDirectory(t)}/admin.sock`;
+    const program = runProgram(t, ["--listen", "127.0.0.1:0", "--nodes", "127.0.0.1:1", "--admin", admin]);
+    const port = await program.port();
+    // The first listener is not asked, where nobody is.
+    const check = () => runToEnd(t, ["healthcheck", "--admin", admin, "--listen", "127.0.0.1:1"]);
+    assert.deepEqual(await check(), { code: 0, stdout: "", stderr: "" });
+    assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 502);
+    assert.deepEqual(await check(), {
+      code: 1,
+      stdout: "",
+      stderr: "unhealthy: HTTP/1.1 503 Service Unavailable, no-node-alive\n",
+    });
+  });
+
+  it("speaks TLS where that listener does, and needs no certificate", async (t) => {
+    const authority = createAuthority();
+    const directory = makeDirectory(t);
+    const { cert, key } = authority.issue({ dns: ["lb.example.com"] });
+    writeFileSync(`${directory}/cert.pem`, cert + key);
+    writeFileSync(`${directory}/ca.pem`, authority.cert);
+    const options = [
+      ...["--admin", `unix:${directory}/admin.sock`, "--admin-tls-cert", `${directory}/cert.pem`],
+      ...["--admin-client-ca", `${directory}/ca.pem`],
+    ];
+    await runProgram(t, ["--listen", "127.0.0.1:0", ...options]).addresses();
+    assert.deepEqual(await runToEnd(t, ["healthcheck", ...options]), { code: 0, stdout: "", stderr: "" });
   });
 });

@@ -60,7 +60,8 @@ describe("the command line", () => {
       assert.equal(code, 0);
       assert.equal(stderr, "");
       for (const group of GROUPS) assert.ok(stdout.includes(`\n${group}:\n`), group);
-      const sections = stdout.split(/\n(?= +(?:-h, )?--)/);
+      // A line of help that goes on may begin with the name of another option.
+      const sections = stdout.split(/\n(?= {2}(?:-h,| {3}) --)/);
       for (const [name, spec] of OPTION_LIST) {
         const section = sections.find((candidate) => candidate.trimStart().startsWith(`--${name} `)) ?? "";
         assert.ok(section.includes(`[${environmentName(name)}]`), name);
