@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import type { FileRoute } from "../config/config-file.js";
-import { isClusterOption, OPTION_LIST, OPTIONS, type OptionName } from "../config/options.js";
+import { isClusterOption, isSecret, OPTION_LIST, OPTIONS, type OptionName } from "../config/options.js";
 import { type ConfigSources, clusterNames, type Origin, originOf } from "../config/resolve.js";
 
 /**
@@ -47,13 +47,8 @@ function line(name: OptionName, { texts, place }: Origin, indent: string): strin
   // Numbers and the like are written without quotes, as they would be by hand.
   const isPlain = !["text", "list"].includes(kind);
   const value = texts.length > 1 ? texts : first;
-  const shown = isSecret(name, first) ? "(secret)" : isPlain ? first.trim() : inline(value);
+  const shown = texts.some((text) => isSecret(name, text)) ? "(secret)" : isPlain ? first.trim() : inline(value);
   return commented(`${indent}${name}: ${shown}`, place);
-}
-
-function isSecret(name: OptionName, text: string): boolean {
-  const hasPassword = name === "store" && text.includes("@");
-  return hasPassword || (name.endsWith("-secret") && text !== "");
 }
 
 function routeLines({ file }: ConfigSources): string[] {

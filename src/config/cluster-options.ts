@@ -204,6 +204,7 @@ export const CLUSTER_OPTIONS = {
     group: "Affinity",
     ...list(readStickySecrets),
     default: "",
+    isSecret: true,
     isRepeatable: true,
     help: "Keys of signed (16 bytes or more) and encrypted (16, 24 or 32 bytes) values: the first writes, all are accepted. Better set by the environment.",
   },

@@ -17,6 +17,7 @@ export const GROUPS = [
   "Headers",
   "Shutdown",
   "Logging",
+  "Admin",
 ] as const;
 
 /** What all options say of themselves: a flag, an environment variable, a key of the config file, a default and a sentence. */
@@ -26,6 +27,8 @@ export interface OptionSpec extends Omit<ValueSpec<unknown>, "read"> {
   readonly default: string;
   /** One sentence, with what 0 means where it means something else than none. */
   readonly help: string;
+  /** Its text is never shown again: neither in errors nor where a config is printed. */
+  readonly isSecret?: true;
 }
 
 /** One row of a table of options. */

@@ -23,6 +23,13 @@ export function isOption(name: string): name is OptionName {
   return Object.hasOwn(OPTIONS, name);
 }
 
+/** May the text of an option not be shown? */
+export function isSecret(name: OptionName, text: string): boolean {
+  const spec: OptionSpec = OPTIONS[name];
+  const hasPassword = name === "store" && text.includes("@");
+  return hasPassword || (spec.isSecret === true && text !== "");
+}
+
 /** `ping-interval` → `FNLB_PING_INTERVAL`. */
 export function environmentName(name: OptionName | ProgramOptionName): string {
   return `FNLB_${name.toUpperCase().replaceAll("-", "_")}`;

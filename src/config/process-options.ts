@@ -1,3 +1,4 @@
+import { readAdminAddress, readAdminToken } from "./admin.js";
 import { readTrustedProxies } from "./forwarding-values.js";
 import { LISTEN_ADDRESS_SHAPE, readListenAddresses } from "./listen-address.js";
 import type { OptionRow } from "./option-row.js";
@@ -261,6 +262,50 @@ export const PROCESS_OPTIONS = {
     ...choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
     default: "info",
     help: "Events below this level are not logged.",
+  },
+
+  admin: {
+    field: "admin",
+    group: "Admin",
+    ...text(readAdminAddress),
+    default: "",
+    help: "Where the admin API listens: 127.0.0.1:9081, [::1]:9081, host:port or unix:/path; off by default. See docs/admin-api.md.",
+  },
+  "admin-token": {
+    field: "adminToken",
+    group: "Admin",
+    ...text(readAdminToken),
+    default: "",
+    isSecret: true,
+    help: "Bearer token of the admin API (16 bytes or more), without which it does nothing but say how it is; where --admin is not loopback or a unix socket, this or --admin-client-ca is needed. Better set by the environment.",
+  },
+  "admin-tls-cert": {
+    field: "adminTlsCertFile",
+    group: "Admin",
+    ...text(),
+    default: "",
+    help: "PEM file with the certificate and chain with which the admin API speaks TLS. Read again when it changes.",
+  },
+  "admin-tls-key": {
+    field: "adminTlsKeyFile",
+    group: "Admin",
+    ...text(),
+    default: "",
+    help: "PEM file with its key; by default it is in the file of the certificate.",
+  },
+  "admin-client-ca": {
+    field: "adminClientCaFile",
+    group: "Admin",
+    ...text(),
+    default: "",
+    help: "PEM file with authorities: whoever has a certificate of theirs may use the admin API without a token.",
+  },
+  "admin-connections": {
+    field: "adminConnectionsMax",
+    group: "Admin",
+    ...count({ min: 1, max: 10_000 }),
+    default: "64",
+    help: "Connections to the admin API at once, then 503 and close.",
   },
 } as const satisfies Readonly<Record<string, OptionRow>>;
 

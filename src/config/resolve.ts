@@ -1,4 +1,5 @@
 import type { PolicyName } from "../core/policies/table.js";
+import { checkAdmin } from "./admin.js";
 import { checkCluster } from "./check-cluster.js";
 import { refuseIdleTls } from "./check-tls.js";
 import { CLUSTER_OPTIONS } from "./cluster-options.js";
@@ -6,7 +7,7 @@ import type { ClusterConfig, ClusterSettings, Config, ListenerConfig, ProcessSet
 import type { ConfigFile } from "./config-file.js";
 import { type ListenAddress, listenName } from "./listen-address.js";
 import type { OptionRow } from "./option-row.js";
-import { environmentName, isOption, OPTIONS, type OptionName } from "./options.js";
+import { environmentName, isOption, isSecret, OPTIONS, type OptionName } from "./options.js";
 import { PROCESS_OPTIONS } from "./process-options.js";
 import { readRoutes } from "./read-routes.js";
 import { nodeTlsOf, securedNodes } from "./secured-nodes.js";
@@ -77,6 +78,12 @@ export function resolveConfig(sources: ConfigSources = {}): Config {
       security: { tls },
     },
   ]);
+  checkAdmin(settings as ProcessSettings, {
+    token: originOf("admin-token", sources).source,
+    cert: originOf("admin-tls-cert", sources).source,
+    key: originOf("admin-tls-key", sources).source,
+    clientCa: originOf("admin-client-ca", sources).source,
+  });
   refuseIdleTls(listeners, clusters, (name, cluster) => originOf(name, sources, cluster));
   return deepFreeze({
     ...(settings as ProcessSettings),
@@ -179,7 +186,13 @@ export function originOf(name: OptionName, { options = {}, env = {}, file }: Con
     const texts = (Array.isArray(value) ? value : [value]).map(String);
     // What `--no-nodes` comes to.
     if (typeof value === "boolean" && spec.kind !== "switch") throw badOption(source, "given with a value", texts[0]);
-    if (texts.length > 1 && spec.isRepeatable === undefined) throw badOption(source, "given once", texts.join(" "));
+    if (texts.length > 1 && spec.isRepeatable === undefined) {
+      throw badOption(
+        source,
+        "given once",
+        texts.some((text) => isSecret(name, text)) ? `${texts.length} texts` : texts.join(" "),
+      );
+    }
     return { texts, source, place: `--${name}`, isOwn: false, isDefault: false };
   }
   const variable = environmentName(name);

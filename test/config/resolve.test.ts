@@ -173,6 +173,12 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   "access-log": ["-", "accessLog", "-"],
   "log-file": ["/var/log/fnlb.log", "logFile", "/var/log/fnlb.log"],
   "log-level": ["debug", "logLevel", "debug"],
+  admin: ["unix:/run/a.sock", "admin", { kind: "unix", path: "/run/a.sock" }],
+  "admin-token": ["a-token-of-some-length", "adminToken", "a-token-of-some-length"],
+  "admin-tls-cert": ["admin.pem", "adminTlsCertFile", "admin.pem"],
+  "admin-tls-key": ["admin.key", "adminTlsKeyFile", "admin.key"],
+  "admin-client-ca": ["admin-ca.pem", "adminClientCaFile", "admin-ca.pem"],
+  "admin-connections": ["10", "adminConnectionsMax", 10],
 };
 
 /** What an option needs beside it to be accepted. */
@@ -185,6 +191,10 @@ const NEEDED: Readonly<Partial<Record<OptionName, Partial<Record<OptionName, str
   "tls-min-version": { "tls-listen": ":443", "tls-cert": "a.pem" },
   "tls-client-auth": { "tls-listen": ":443", "tls-cert": "a.pem", "tls-client-ca": "ca.pem" },
   "tls-client-ca": { "tls-listen": ":443", "tls-cert": "a.pem", "tls-client-auth": "require" },
+  "admin-token": { admin: "unix:/run/a.sock" },
+  "admin-tls-cert": { admin: "unix:/run/a.sock" },
+  "admin-tls-key": { admin: "unix:/run/a.sock", "admin-tls-cert": "admin.pem" },
+  "admin-client-ca": { admin: "unix:/run/a.sock", "admin-tls-cert": "admin.pem" },
   "node-tls-ca": { nodes: "https://a" },
   "node-tls-name": { nodes: "https://a" },
   "node-tls-cert": { nodes: "https://a" },

@@ -121,6 +121,12 @@ export const DEFAULTS: FlatConfig = {
   accessLog: "",
   logFile: "-",
   logLevel: "info",
+  admin: { kind: "off" },
+  adminToken: "",
+  adminTlsCertFile: "",
+  adminTlsKeyFile: "",
+  adminClientCaFile: "",
+  adminConnectionsMax: 64,
 };
 
 export type LogEvent = LogFields & { readonly level: string; readonly message: string | undefined };
