@@ -3,6 +3,7 @@ import { secureStandIns } from "./assembly/discovered-nodes.js";
 import { securedStandIn } from "./assembly/edited-nodes.js";
 import { httpDate } from "./assembly/http-date.js";
 import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
+import { operatorOf } from "./assembly/operator.js";
 import { proveConfig } from "./assembly/prove-config.js";
 import { routingOf } from "./assembly/routing.js";
 import { RunningCluster } from "./assembly/running-cluster.js";
@@ -13,7 +14,7 @@ import { Counters } from "./core/counters.js";
 import { Histogram } from "./core/histogram.js";
 import type { Log } from "./core/log.js";
 import type { OpenLookup } from "./core/lookup.js";
-import type { BalancerSnapshot } from "./core/snapshot.js";
+import type { Operations } from "./core/operations.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
 import { AccessLog } from "./proxy/access-log.js";
@@ -52,7 +53,7 @@ export interface DrainResult {
 }
 
 /** A running load balancer. Nothing is opened before `listen`. */
-export interface Balancer {
+export interface Balancer extends Pick<Operations, "snapshot" | "editNode"> {
   /** Opens every listener and resolves to their bound addresses (`127.0.0.1:41234`, `[::1]:8081`, `unix:/path`), in order. */
   listen(): Promise<readonly string[]>;
   /**
@@ -69,7 +70,6 @@ export interface Balancer {
   reopenLogs(): void;
   /** Reads certificates and keys again, now instead of within ten seconds. New ones that are bad are logged and left. */
   reloadCertificates(): Promise<void>;
-  snapshot(): BalancerSnapshot;
 }
 
 /** How coarse the timeouts of the data path are. */
@@ -172,10 +172,10 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   }
 
   /** Reads the certificates that a config needs; see `Keyring.adopt`. */
-  function adoptKeys({ listeners, clusters, store }: Config): Promise<AdoptedKeys> {
-    const isEditable = store !== "" || dependencies.store !== undefined;
-    const standIns = isEditable ? clusters.map(securedStandIn) : [];
-    const nodes = [...clusters.flatMap((cluster) => [...cluster.nodes, ...secureStandIns(cluster)]), ...standIns];
+  function adoptKeys({ listeners, clusters }: Config): Promise<AdoptedKeys> {
+    // Operators may add https nodes at any time; what those are dialled with takes less than a millisecond to make.
+    const standIns = (cluster: ClusterConfig) => [...secureStandIns(cluster), securedStandIn(cluster)];
+    const nodes = clusters.flatMap((cluster) => [...cluster.nodes, ...standIns(cluster)]);
     return keyring.adopt(listeners, nodes);
   }
 
@@ -206,6 +206,12 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   function whileRunning(): Running {
     if (running !== undefined && isListening && draining === undefined && !stopping.signal.aborted) return running;
     throw new FnlbError("ERR_LISTEN", "only a balancer that listens and does not drain takes a new config");
+  }
+
+  /** What operators may change. */
+  function whileOpen(): Running {
+    if (running !== undefined && isListening && !stopping.signal.aborted) return running;
+    throw new FnlbError("ERR_DRAINING", "only a balancer that listens can be changed");
   }
 
   async function reloadNow(next: Config): Promise<void> {
@@ -334,6 +340,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   }
 
   return {
+    ...operatorOf(whileOpen),
     async listen() {
       const nodes = config.clusters.flatMap(({ nodes, discover }) => [
         ...nodes.map(({ id }) => id),

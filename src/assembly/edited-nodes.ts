@@ -1,7 +1,9 @@
 import type { ClusterSettings } from "../config/config.js";
-import { type NodeConfig, parseNode } from "../config/node-address.js";
+import { type NodeConfig, parseNodeName } from "../config/node-address.js";
 import { type NodeTlsChoice, nodeTlsOf, securedNodes } from "../config/secured-nodes.js";
-import { type Edited, EMPTY_REGISTRY, mergeNodes, type Registry } from "../core/registry.js";
+import { checkChange, isSameStanding, standingOf } from "../core/node-change.js";
+import type { ChangeResult, EditCondition } from "../core/operations.js";
+import { type Edited, EMPTY_REGISTRY, mergeNodes, type NodeChange, type Registry } from "../core/registry.js";
 import { FnlbError } from "../errors.js";
 import type { Store } from "../store/store.js";
 
@@ -18,6 +20,8 @@ export class EditedNodes {
   readonly #dependencies: EditedNodesDependencies;
   readonly #cluster: string;
   #registry: Registry = EMPTY_REGISTRY;
+  /** The last edit of this process: two at a time would both take the registry before them for what they changed. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(dependencies: EditedNodesDependencies, cluster: string) {
     this.#dependencies = dependencies;
@@ -45,12 +49,33 @@ export class EditedNodes {
   appliedTo(named: readonly NodeConfig[], settings: ClusterSettings): readonly Edited<NodeConfig>[] {
     return mergeNodes({ named, edits: this.#registry.edits, nodeOf: (id) => nodeOf(id, settings) });
   }
+
+  /**
+   * Says something about a node, which is there or not by what `named` gives when it is its turn. Rejects with
+   * `ERR_BAD_REQUEST`, `ERR_CONFLICT`, `ERR_NOT_FOUND` or `ERR_STORE`.
+   */
+  edit(change: NodeChange, condition: EditCondition, named: () => readonly NodeConfig[]): Promise<ChangeResult> {
+    const edit = this.#turn.then(() => this.#editNow(change, condition, named()));
+    // Whoever has asked hears of a refusal; the next turn does not care.
+    this.#turn = edit.catch(() => {});
+    return edit;
+  }
+
+  async #editNow(given: NodeChange, condition: EditCondition, named: readonly NodeConfig[]): Promise<ChangeResult> {
+    const node = parseNodeName(given.id);
+    if ("reason" in node) throw new FnlbError("ERR_BAD_REQUEST", `a node must have an address, got ${node.reason}`);
+    const change = { ...given, id: node.id };
+    const own = named.find(({ id }) => id === node.id);
+    const before = standingOf(own, this.#registry.edits.get(node.id));
+    checkChange(change, before, condition);
+    const { edits } = await this.#dependencies.store.edit(this.#cluster, [change]);
+    return isSameStanding(before, standingOf(own, edits.get(node.id))) ? "unchanged" : "applied";
+  }
 }
 
 /** Undefined for an id that is none, or that is not how this version would call the node. */
 function nodeOf(id: string, settings: NodeTlsChoice): NodeConfig | undefined {
-  // With a weight, for the last "=" of an id may be part of a path.
-  const node = parseNode(`${id}=1`);
+  const node = parseNodeName(id);
   if ("reason" in node || node.id !== id) return undefined;
   return securedNodes([node], nodeTlsOf(settings))[0];
 }

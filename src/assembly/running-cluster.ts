@@ -6,7 +6,8 @@ import { ClusterStats } from "../core/cluster-stats.js";
 import { DeadHosts } from "../core/dead-hosts.js";
 import type { OpenLookup } from "../core/lookup.js";
 import { createNode, type Node } from "../core/node.js";
-import type { Edited } from "../core/registry.js";
+import type { ChangeResult, EditCondition } from "../core/operations.js";
+import type { Edited, NodeChange } from "../core/registry.js";
 import type { ClusterSnapshot } from "../core/snapshot.js";
 import type { DialSecurity } from "../core/stream.js";
 import { type Ping, tcpPing } from "../health/ping.js";
@@ -74,6 +75,8 @@ interface Staged extends Prepared {
 
 /** How often ejected nodes are asked whether their time is over. */
 const OUTLIER_LOOP_MS = 250;
+/** How long whoever edits a node waits for the cluster to take it over: names that are looked up, a reload. */
+const SETTLE_MS = 5000;
 const SILENCE_CHECK_MS_MIN = 25;
 const SILENCE_CHECK_MS_MAX = 250;
 
@@ -105,6 +108,8 @@ export class RunningCluster {
   #staged: Staged | undefined;
   /** What was found and is prepared; never beside a reload, which takes it along. */
   #joining: Prepared | undefined;
+  /** Who waits for the nodes to be those that there should be. */
+  readonly #settling = new Set<AbortController>();
   /** Before the cluster runs no node is younger than others. */
   #isRunning = false;
 
@@ -339,13 +344,31 @@ export class RunningCluster {
     return { named, given: this.#edited.appliedTo(named, config) };
   }
 
+  /**
+   * Says something about a node, see `Operations.editNode`. Resolves when the cluster has taken over all that was said, or
+   * after a short time to do so.
+   */
+  async edit(change: NodeChange, condition: EditCondition): Promise<ChangeResult> {
+    const result = await this.#edited.edit(change, condition, () => this.#wishFor(this.#context.config).named);
+    const settled = new AbortController();
+    this.#settling.add(settled);
+    const isOver = sleep(this.#context.clock, SETTLE_MS, AbortSignal.any([settled.signal, this.#signal]));
+    this.#follow();
+    await isOver;
+    this.#settling.delete(settled);
+    return result;
+  }
+
   /** Takes over what was found, or said by operators. */
   #follow(): void {
     // A reload that is under way comes back here.
     if (this.#staged !== undefined || this.#joining !== undefined) return;
     const { config } = this.#context;
     const wish = this.#wishFor(config);
-    if (!this.#differs(wish)) return;
+    if (!this.#differs(wish)) {
+      for (const settled of this.#settling) settled.abort();
+      return;
+    }
     const prepared = this.#prepareNodes(wish, config);
     if (this.#isRunning) this.#dependencies.keep(this.#join(prepared));
     else this.#adoptNodes(prepared);

@@ -42,6 +42,15 @@ export function parseNode(text: string): NodeConfig | BadNode {
   return { id: nodeId(address), address, weight };
 }
 
+/** Reads a node without a weight: an "=" is part of its path. */
+export function parseNodeName(text: string): NodeConfig | BadNode {
+  const name = text.trim();
+  const address = parseNodeAddress(name);
+  return "reason" in address
+    ? { reason: `${JSON.stringify(name)}, ${address.reason}` }
+    : { id: nodeId(address), address, weight: 1 };
+}
+
 /** Reads a comma-separated list; every bad or repeated item is named. */
 export function parseNodes(text: string): readonly NodeConfig[] | BadNode {
   const nodes: NodeConfig[] = [];
