@@ -35,6 +35,7 @@ describe("documentation", () => {
       "docs/metrics.md",
       "docs/architecture.md",
       "docs/discovery.md",
+      "docs/docker.md",
       "docs/decisions/README.md",
       "bench/README.md",
     ]) {
