@@ -15,6 +15,7 @@ import { Histogram } from "./core/histogram.js";
 import type { Log } from "./core/log.js";
 import type { OpenLookup } from "./core/lookup.js";
 import type { Operations } from "./core/operations.js";
+import { decideReadiness } from "./core/readiness.js";
 import { TimerWheel } from "./core/timer-wheel.js";
 import { FnlbError } from "./errors.js";
 import { AccessLog } from "./proxy/access-log.js";
@@ -53,7 +54,7 @@ export interface DrainResult {
 }
 
 /** A running load balancer. Nothing is opened before `listen`. */
-export interface Balancer extends Pick<Operations, "snapshot" | "editNode"> {
+export interface Balancer extends Omit<Operations, "explain" | "ring"> {
   /** Opens every listener and resolves to their bound addresses (`127.0.0.1:41234`, `[::1]:8081`, `unix:/path`), in order. */
   listen(): Promise<readonly string[]>;
   /**
@@ -111,6 +112,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   let accessLog: OpenAccessLog | undefined;
   let running: Running | undefined;
   let isListening = false;
+  let startedAtMs = 0;
   let draining: Promise<DrainResult> | undefined;
   let closing: Promise<void> | undefined;
   let reloading: Promise<void> = Promise.resolve();
@@ -356,6 +358,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         opened.commit();
         failIfEnding();
         isListening = true;
+        startedAtMs = clock.wallNow();
       } catch (error) {
         await close();
         // What was opened while `close` was already under way is not known to it.
@@ -388,7 +391,12 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     reloadCertificates: () => keyring.reload(),
     snapshot() {
       const clusters = running === undefined ? [] : [...running.clusters.values()];
+      const clusterSnapshots = clusters.map((cluster) => cluster.snapshot());
+      const isDraining = draining !== undefined || stopping.signal.aborted;
+      const isPaused = running?.listeners.isPaused ?? false;
       return {
+        startedAtMs,
+        readiness: decideReadiness({ isListening, isDraining, isPaused, clusters: clusterSnapshots }),
         sockets: running?.sockets.mode ?? "closed",
         store: running?.store.state ?? "closed",
         connections: running?.front.connections ?? 0,
@@ -399,11 +407,12 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         timers: wheel.size,
         isDraining: draining !== undefined,
         limits: { connectionsMax: config.connectionsMax, tunnelsMax: config.tunnelsMax },
-        clusters: clusters.map((cluster) => cluster.snapshot()),
+        clusters: clusterSnapshots,
         nodes: clusters.flatMap((cluster) =>
-          cluster.nodes.map(({ node, breaker, connections, idleConnections }) => ({
+          cluster.nodes.map(({ node, origin, breaker, connections, idleConnections }) => ({
             cluster: cluster.name,
             id: node.id,
+            origin,
             alive: node.alive,
             suspect: node.suspect,
             ejected: node.ejected,

@@ -130,10 +130,22 @@ export const COUNTER_FAMILIES: readonly CounterFamily[] = [
       ["retry-budget", "retriesRefusedByBudget"],
       ["replay-bytes", "replayBytesExceeded"],
       ["discover-nodes", "discoveriesOverLimit"],
+      ["admin-connections", "adminConnectionsRefusedByLimit"],
     ],
   },
+  alone(
+    "fnlb_requests_refused_by_pause",
+    "requestsRefusedByPause",
+    "Requests that came by a listener that was paused.",
+  ),
   alone("fnlb_requests_queued", "requestsQueued", "Requests that had to wait for a place."),
   alone("fnlb_load_waits_forgotten", "loadWaitsForgotten", "Load waits that were dropped to make room for others."),
   alone("fnlb_interim_responses_dropped", "interimResponsesDropped", "Interim responses that were not passed on."),
+  alone("fnlb_admin_requests", "adminRequests", "Requests to the admin API."),
+  alone(
+    "fnlb_admin_requests_refused",
+    "adminRequestsRefused",
+    "Those without a good token or certificate, or from other sites.",
+  ),
   alone("fnlb_access_log_lines_dropped", "accessLogLinesDropped", "Lines that the access log had no room for."),
 ];

@@ -28,6 +28,11 @@ export class EditedNodes {
     this.#cluster = cluster;
   }
 
+  /** See `Registry.version`. */
+  get version(): string {
+    return this.#registry.version;
+  }
+
   /** Starts to listen; resolves when it is known what has been said before, or that the store cannot be asked. */
   async open(): Promise<void> {
     const { store, signal, onChange } = this.#dependencies;
@@ -61,15 +66,12 @@ export class EditedNodes {
     return edit;
   }
 
-  async #editNow(given: NodeChange, condition: EditCondition, named: readonly NodeConfig[]): Promise<ChangeResult> {
-    const node = parseNodeName(given.id);
-    if ("reason" in node) throw new FnlbError("ERR_BAD_REQUEST", `a node must have an address, got ${node.reason}`);
-    const change = { ...given, id: node.id };
-    const own = named.find(({ id }) => id === node.id);
-    const before = standingOf(own, this.#registry.edits.get(node.id));
+  async #editNow(change: NodeChange, condition: EditCondition, named: readonly NodeConfig[]): Promise<ChangeResult> {
+    const own = named.find(({ id }) => id === change.id);
+    const before = standingOf(own, this.#registry.edits.get(change.id));
     checkChange(change, before, condition);
     const { edits } = await this.#dependencies.store.edit(this.#cluster, [change]);
-    return isSameStanding(before, standingOf(own, edits.get(node.id))) ? "unchanged" : "applied";
+    return isSameStanding(before, standingOf(own, edits.get(change.id))) ? "unchanged" : "applied";
   }
 }
 

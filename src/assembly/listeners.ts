@@ -1,6 +1,9 @@
 import type { Config, ListenerConfig } from "../config/config.js";
 import { listenName } from "../config/listen-address.js";
 import type { Log } from "../core/log.js";
+import type { ChangeResult, ListenerView } from "../core/operations.js";
+import { FnlbError } from "../errors.js";
+import type { ClientEntry } from "../proxy/client-connection.js";
 import type { Front } from "../proxy/front.js";
 import type { Keyring } from "../system/keyring.js";
 import type { BoundListener, Sockets } from "../system/sockets.js";
@@ -15,9 +18,10 @@ export interface ListenersDependencies {
 }
 
 /** An open listener, and how connections are taken on it by now. */
-interface OpenListener {
+interface OpenListener extends ClientEntry {
   readonly bound: BoundListener;
   config: ListenerConfig;
+  isPaused: boolean;
 }
 
 /** What has been opened for another config, until it is either put to use or given up. */
@@ -42,6 +46,31 @@ export class Listeners {
   /** Bound addresses, in the order of the config. */
   get addresses(): readonly string[] {
     return [...this.#open.values()].map(({ bound }) => bound.address);
+  }
+
+  /** As operators see them, in the order of the config. */
+  get views(): readonly ListenerView[] {
+    return [...this.#open.values()].map(({ bound, config, isPaused }) => ({
+      id: bound.address,
+      state: isPaused ? "paused" : "open",
+      isTls: config.tls !== undefined,
+      takesProxyHeaders: config.proxyProtocol,
+    }));
+  }
+
+  /** Nobody is served by any of them. */
+  get isPaused(): boolean {
+    return this.#open.size > 0 && [...this.#open.values()].every(({ isPaused }) => isPaused);
+  }
+
+  /** Refuses new requests, or takes them again, until told otherwise; throws `ERR_NOT_FOUND`. */
+  pause(id: string, isPaused: boolean): ChangeResult {
+    const open = [...this.#open.values()].find(({ bound }) => bound.address === id);
+    if (open === undefined) throw new FnlbError("ERR_NOT_FOUND", `there is no listener "${id}"`);
+    if (open.isPaused === isPaused) return "unchanged";
+    open.isPaused = isPaused;
+    this.#dependencies.log.info({ event: isPaused ? "listener_paused" : "listener_resumed", address: id });
+    return "applied";
   }
 
   /** Opens those that are not open yet. Rejects with `ERR_LISTEN`, and then none of them is. */
@@ -70,8 +99,9 @@ export class Listeners {
     const { sockets, front } = this.#dependencies;
     const tls = this.#listeningOf(config, limits);
     const open: OpenListener = {
-      bound: await sockets.listen(config.address, (stream) => front.accept(stream, open.config), tls),
+      bound: await sockets.listen(config.address, (stream) => front.accept(stream, open), tls),
       config,
+      isPaused: false,
     };
     return open;
   }

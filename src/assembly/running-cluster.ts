@@ -5,10 +5,10 @@ import { sleep } from "../core/clock.js";
 import { ClusterStats } from "../core/cluster-stats.js";
 import { DeadHosts } from "../core/dead-hosts.js";
 import type { OpenLookup } from "../core/lookup.js";
-import { createNode, type Node } from "../core/node.js";
+import { canServe, createNode, type Node } from "../core/node.js";
 import type { ChangeResult, EditCondition } from "../core/operations.js";
 import type { Edited, NodeChange } from "../core/registry.js";
-import type { ClusterSnapshot } from "../core/snapshot.js";
+import type { ClusterSnapshot, NodeOrigin } from "../core/snapshot.js";
 import type { DialSecurity } from "../core/stream.js";
 import { type Ping, tcpPing } from "../health/ping.js";
 import { runPingLoop } from "../health/ping-loop.js";
@@ -47,6 +47,7 @@ export interface RunningClusterDependencies {
 
 export interface NodeState {
   readonly node: Node;
+  readonly origin: NodeOrigin;
   readonly breaker: BreakerState["kind"];
   readonly connections: number;
   readonly idleConnections: number;
@@ -201,10 +202,13 @@ export class RunningCluster {
   }
 
   get nodes(): readonly NodeState[] {
+    const listed = new Set(this.#context.config.nodes.map(({ id }) => id));
+    const named = new Set(this.#wish.named.map(({ id }) => id));
     return this.#nodes.map((node) => {
       const { connectionCount, idleCount } = this.#pools[node.index];
       const breaker = this.#parts.breaker?.stateOf(node)?.kind ?? "closed";
-      return { node, breaker, connections: connectionCount, idleConnections: idleCount };
+      const origin = listed.has(node.id) ? "config" : named.has(node.id) ? "discovered" : "operator";
+      return { node, origin, breaker, connections: connectionCount, idleConnections: idleCount };
     });
   }
 
@@ -213,6 +217,9 @@ export class RunningCluster {
     const { queueMax, clusterConnectionsMax, nodeConnectionsMax, nodeIdleConnectionsMax, retryReserve } = config;
     return {
       name: this.name,
+      policy: config.policy,
+      registryVersion: this.#edited.version,
+      canServe: this.#nodes.some(canServe),
       stats: stats.copy(),
       queued: this.roundTripper.queued,
       inFlight: this.#parts.inFlight,
@@ -357,6 +364,23 @@ export class RunningCluster {
     await isOver;
     this.#settling.delete(settled);
     return result;
+  }
+
+  /** See `Operations.resetNode`. */
+  resetNode(node: Node): ChangeResult {
+    const { outlier, breaker } = this.#parts;
+    const wasSuspect = node.suspect;
+    // As if it had just answered: one more early close, or who has waited in vain, does not make it suspect again at once.
+    if (wasSuspect) this.#pools[node.index].noteByte();
+    const isReset = [breaker?.reset(node), outlier?.reset(node), wasSuspect].includes(true);
+    return isReset ? "applied" : "unchanged";
+  }
+
+  /** See `Operations.markAlive`. */
+  markAlive(node: Node): ChangeResult {
+    if (node.alive) return "unchanged";
+    this.#context.deadHosts.revive(node);
+    return "applied";
   }
 
   /** Takes over what was found, or said by operators. */

@@ -1,3 +1,4 @@
+import { LOG_LEVELS } from "../core/log.js";
 import { readAdminAddress, readAdminToken } from "./admin.js";
 import { readTrustedProxies } from "./forwarding-values.js";
 import { LISTEN_ADDRESS_SHAPE, readListenAddresses } from "./listen-address.js";
@@ -259,7 +260,7 @@ export const PROCESS_OPTIONS = {
   "log-level": {
     field: "logLevel",
     group: "Logging",
-    ...choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
+    ...choice(LOG_LEVELS),
     default: "info",
     help: "Events below this level are not logged.",
   },

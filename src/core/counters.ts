@@ -67,7 +67,11 @@ export class Counters {
   discoveriesEmpty = 0;
   discoveriesOverLimit = 0;
   requestsRefusedAtTunnelLimit = 0;
+  requestsRefusedByPause = 0;
   connectionsEndedByRequestLimit = 0;
   interimResponsesDropped = 0;
   accessLogLinesDropped = 0;
+  adminRequests = 0;
+  adminRequestsRefused = 0;
+  adminConnectionsRefusedByLimit = 0;
 }

@@ -7,3 +7,13 @@ export interface Log {
 }
 
 export type LogFields = { readonly event: string } & Readonly<Record<string, unknown>>;
+
+/** From the most talkative to none at all. */
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Events below this level are not logged; another one holds from the next event on. */
+export interface LogLevelDial {
+  level: LogLevel;
+}

@@ -66,6 +66,16 @@ export function passesChecks({ check }: Node): boolean {
   return check === "off" || check === "passing";
 }
 
+/** May it get new keys as far as operators are concerned? */
+export function takesNewKeys({ mode, weight }: Node): boolean {
+  return mode === "active" && weight > 0;
+}
+
+/** May it get new keys but for what passes by itself or is ignored in need: a suspicion, an ejection, an open breaker? */
+export function canServe(node: Node): boolean {
+  return takesNewKeys(node) && node.alive && passesChecks(node);
+}
+
 /** `10.0.0.1:8080`, `[::1]:8080`; the port of the scheme is left out, a unix socket is `localhost`. */
 export function hostOf({ address }: Node): string {
   if (address.kind === "unix") return "localhost";

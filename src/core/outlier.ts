@@ -3,7 +3,7 @@ import type { Clock } from "./clock.js";
 import { isServerError, judge, Verdict } from "./fault.js";
 import { FaultWindow, SLICES } from "./fault-window.js";
 import type { IsErrorStatus } from "./meter.js";
-import { type Node, passesChecks } from "./node.js";
+import { canServe, type Node, takesNewKeys } from "./node.js";
 import { NodeMap } from "./node-map.js";
 import { checkRange } from "./option-range.js";
 import type { OutcomeCode } from "./policies/policy.js";
@@ -16,7 +16,7 @@ export interface OutlierDependencies {
   readonly clock: Pick<Clock, "now">;
   /** A node is out, for `ejectedMs`. Once per transition. */
   readonly onEjected?: (node: Node, reason: EjectionReason, ejectedMs: number) => void;
-  /** Its time is over: it takes new keys again. Once per transition; not for a node that has left the cluster. */
+  /** Its time is over, or `reset` ended it: it takes new keys again. Once per transition; not for a node that has left the cluster. */
   readonly onReturned?: (node: Node) => void;
   /** A node that should be out stays in, because as many as may be are out. Once per node and time. */
   readonly onSpared?: (node: Node) => void;
@@ -183,6 +183,21 @@ export class OutlierDetector {
     this.#dependencies.onPanic?.(isNow);
   }
 
+  /** Brings a node back and forgets what spoke against it, on the operator's word. False when it was not out. */
+  reset(node: Node): boolean {
+    const watch = this.#watches.of(node);
+    if (watch === undefined) return false;
+    const wasOut = node.ejected;
+    const nowMs = this.#dependencies.clock.now();
+    forget(watch, nowMs);
+    watch.ejections = 0;
+    watch.isSpared = false;
+    if (!wasOut) return false;
+    this.#admit(watch);
+    this.noteHealth();
+    return true;
+  }
+
   #noteFault(watch: Watch, waitedMs: number): void {
     const nowMs = this.#dependencies.clock.now();
     // Requests that hung in a node when it was ejected time out after it is back, and would eject it again.
@@ -198,7 +213,7 @@ export class OutlierDetector {
     const reason = this.#reasonAgainst(watch);
     const { node } = watch;
     // A node that takes no new keys anyway would only use up a place among those that may be out.
-    const isCandidate = reason !== undefined && isServing(node);
+    const isCandidate = reason !== undefined && canServe(node);
     const isSpared = isCandidate && !this.#mayEjectOneMore();
     if (isSpared && !watch.isSpared) {
       this.#ejectionsSpared++;
@@ -229,7 +244,7 @@ export class OutlierDetector {
     let serving = 0;
     let ejected = 0;
     for (const { node } of this.#watches.records) {
-      if (!isServing(node)) continue;
+      if (!canServe(node)) continue;
       serving++;
       if (node.ejected) ejected++;
     }
@@ -237,12 +252,14 @@ export class OutlierDetector {
   }
 
   #bringBack(watch: Watch, nowMs: number): void {
-    watch.faultsInRow = 0;
-    watch.window.clear();
-    watch.returnedMs = nowMs;
+    forget(watch, nowMs);
     watch.dueMs = nowMs + this.#options.ejectionMs;
-    watch.node.ejected = false;
-    this.#dependencies.onReturned?.(watch.node);
+    this.#admit(watch);
+  }
+
+  #admit({ node }: Watch): void {
+    node.ejected = false;
+    this.#dependencies.onReturned?.(node);
   }
 
   #forgive(watch: Watch, nowMs: number): void {
@@ -260,14 +277,11 @@ export class OutlierDetector {
   }
 }
 
-/** Takes new keys, as far as the operator is concerned. */
-function isActive({ mode, weight }: Node): boolean {
-  return mode === "active" && weight > 0;
-}
-
-/** Takes new keys but for an ejection. */
-function isServing(node: Node): boolean {
-  return isActive(node) && node.alive && passesChecks(node);
+/** What was sent to a node before now says nothing of it any more. */
+function forget(watch: Watch, nowMs: number): void {
+  watch.faultsInRow = 0;
+  watch.window.clear();
+  watch.returnedMs = nowMs;
 }
 
 /**
@@ -291,9 +305,9 @@ export function isPanic(nodes: readonly Node[], panicShare: number): boolean {
   let active = 0;
   let healthy = 0;
   for (const node of nodes) {
-    if (!isActive(node) || node.check === "unknown") continue;
+    if (!takesNewKeys(node) || node.check === "unknown") continue;
     active++;
-    if (isServing(node) && !node.suspect && !node.ejected) healthy++;
+    if (canServe(node) && !node.suspect && !node.ejected) healthy++;
   }
   return healthy < panicShare * active;
 }

@@ -4,12 +4,18 @@ import type { Counters } from "./counters.js";
 import type { Histogram } from "./histogram.js";
 import type { NodeCheck, NodeMode } from "./node.js";
 import type { NodeStats } from "./node-stats.js";
+import type { PolicyName } from "./policies/table.js";
+import type { Readiness } from "./readiness.js";
 import type { StoreState } from "./registry.js";
+
+/** Who names a node; of several the first in this order. */
+export type NodeOrigin = "config" | "discovered" | "operator";
 
 export interface NodeSnapshot {
   /** Name of its cluster. */
   readonly cluster: string;
   readonly id: string;
+  readonly origin: NodeOrigin;
   readonly alive: boolean;
   readonly suspect: boolean;
   /** Outlier detection keeps it out for a while. */
@@ -29,6 +35,11 @@ export interface NodeSnapshot {
 
 export interface ClusterSnapshot {
   readonly name: string;
+  readonly policy: PolicyName;
+  /** What operators have said of its nodes, see `Registry.version`. */
+  readonly registryVersion: string;
+  /** Some node may get new keys, if only because no better one may. */
+  readonly canServe: boolean;
   /** Since it is in the config; a copy. */
   readonly stats: Readonly<ClusterStats>;
   /** Requests that wait for a place. */
@@ -52,6 +63,9 @@ export interface ClusterSnapshot {
 
 /** What a running balancer looks like at one moment; counters only grow. */
 export interface BalancerSnapshot {
+  /** When it began to listen, in milliseconds since the epoch; 0 before. */
+  readonly startedAtMs: number;
+  readonly readiness: Readiness;
   /** How it talks to the system: "fast" (handles) or "plain" (public API); "closed" before `listen`. */
   readonly sockets: "fast" | "plain" | "closed";
   /** The store that replicas share, see `--store`; always "up" where there is none and one process knows for itself. */

@@ -40,7 +40,7 @@ const DETAILS: Readonly<Partial<Record<ErrorCode, string>>> = {
   ERR_QUEUE_TIMEOUT: "no node had a place in time",
   ERR_AT_CAPACITY: "every node is at its limit",
   ERR_RESOURCES: "the balancer is out of resources",
-  ERR_DRAINING: "the balancer is shutting down",
+  ERR_DRAINING: "the balancer takes no new requests here",
   ERR_NODE_TIMEOUT: "the node did not answer in time",
   ERR_LOOP: "the request came through this balancer before",
 };

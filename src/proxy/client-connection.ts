@@ -35,6 +35,13 @@ export interface ClientHost {
   onConnectionClosed(connection: ClientConnection): void;
 }
 
+/** The listener that a connection came by. */
+export interface ClientEntry {
+  readonly config: { readonly proxyProtocol: boolean };
+  /** Requests that begin get 503 and end their connection; what runs goes on. */
+  readonly isPaused: boolean;
+}
+
 const State = {
   /** The PROXY protocol header is awaited. */
   PREFACE: 0,
@@ -61,6 +68,7 @@ const CLOSING_CODES: ReadonlySet<ErrorCode> = new Set(["ERR_BAD_REQUEST", "ERR_B
 export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwner, TunnelOwner {
   readonly context: ProxyContext;
   readonly #host: ClientHost;
+  readonly #entry: ClientEntry;
   readonly #stream: ByteStream;
   readonly #exchange: HttpExchange;
   readonly #timer = new TimerEntry(this);
@@ -86,8 +94,10 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
   #lingerBytes = 0;
   #tunnel: Tunnel | undefined;
 
-  constructor(host: ClientHost, stream: ByteStream, expectsProxyHeader: boolean) {
+  constructor(host: ClientHost, stream: ByteStream, entry: ClientEntry) {
+    const expectsProxyHeader = entry.config.proxyProtocol;
     this.#host = host;
+    this.#entry = entry;
     this.context = host.context;
     this.#stream = stream;
     this.#state = expectsProxyHeader ? State.PREFACE : State.READING;
@@ -244,6 +254,11 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
   #onHead(head: RequestHead, buffer: Buffer, end: number): void {
     const { config, counters, viaName } = this.context;
     this.#requests++;
+    if (this.#entry.isPaused) {
+      counters.requestsRefusedByPause++;
+      this.#refuse("ERR_DRAINING", head.method === "HEAD");
+      return;
+    }
     if (head.hasVia && countVia(head, buffer, viaName) >= 2) {
       this.#refuse("ERR_LOOP", head.method === "HEAD");
       return;
@@ -344,7 +359,7 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     const max = this.context.config.requestsPerConnectionMax;
     // Behind a FIN no further request comes, but one that came before it may still wait.
     const isLast = this.#hasEnded && this.#stash === undefined;
-    return this.#host.isDraining || isLast || (max > 0 && this.#requests >= max);
+    return this.#host.isDraining || this.#entry.isPaused || isLast || (max > 0 && this.#requests >= max);
   }
 
   canOpenTunnel(): boolean {

@@ -3,7 +3,7 @@ import type { ByteStream, StreamHandler } from "../core/stream.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
 import { problemResponse } from "../http1/problem.js";
 import { RequestHead } from "../http1/request-head.js";
-import { ClientConnection, type ClientHost } from "./client-connection.js";
+import { ClientConnection, type ClientEntry, type ClientHost } from "./client-connection.js";
 import type { ProxyContext } from "./context.js";
 import type { Destination, Direct } from "./destination.js";
 
@@ -88,11 +88,12 @@ export class Front implements ClientHost {
     return this.#connections.size + this.#handshakes >= this.context.config.connectionsMax;
   }
 
-  accept(stream: ByteStream, listener: ListenerConfig): void {
+  accept(stream: ByteStream, entry: ClientEntry): void {
     const { counters, isTrusted } = this.context;
+    const { proxyProtocol } = entry.config;
     counters.connectionsAccepted++;
     const address = stream.remoteAddress;
-    if (listener.proxyProtocol && !isTrusted(address)) {
+    if (proxyProtocol && !isTrusted(address)) {
       counters.connectionsRefusedByProxyHeader++;
       stream.destroy();
       return;
@@ -103,11 +104,11 @@ export class Front implements ClientHost {
       return;
     }
     // A proxy's connections belong to many clients: each is counted when its header has named it.
-    if (!listener.proxyProtocol && !this.admitClient(address)) {
+    if (!proxyProtocol && !this.admitClient(address)) {
       this.#turnAway(stream, "ERR_CLIENT_LIMIT");
       return;
     }
-    const connection = new ClientConnection(this, stream, listener.proxyProtocol);
+    const connection = new ClientConnection(this, stream, entry);
     this.#connections.add(connection);
     connection.start();
   }

@@ -1,10 +1,10 @@
 import { pino } from "pino";
 import type { Config } from "../config/config.js";
-import type { Log } from "../core/log.js";
+import type { Log, LogLevel, LogLevelDial } from "../core/log.js";
 import { FnlbError } from "../errors.js";
 import { LineFile } from "./line-file.js";
 
-export interface Logger {
+export interface Logger extends LogLevelDial {
   readonly log: Log;
   /** Opens the file again after a rotation; the old one is kept when that fails. */
   reopen(): void;
@@ -48,6 +48,13 @@ export function openLogger({ logFile, logLevel }: Pick<Config, "logFile" | "logL
   };
   return {
     log: { debug: tell("debug"), info: tell("info"), warn: tell("warn"), error: tell("error") },
+    get level() {
+      // Nobody sets others.
+      return logger.level as LogLevel;
+    },
+    set level(level) {
+      logger.level = level;
+    },
     reopen,
     adopt(config) {
       logger.level = config.logLevel;

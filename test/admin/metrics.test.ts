@@ -31,6 +31,7 @@ function nodeOf(given: Partial<NodeSnapshot> = {}): NodeSnapshot {
   return {
     cluster: "default",
     id: "a:80",
+    origin: "config",
     alive: true,
     suspect: false,
     ejected: false,
@@ -49,6 +50,9 @@ function nodeOf(given: Partial<NodeSnapshot> = {}): NodeSnapshot {
 function clusterOf(given: Partial<ClusterSnapshot> = {}): ClusterSnapshot {
   return {
     name: "default",
+    policy: "ring-hash",
+    registryVersion: "",
+    canServe: true,
     stats: new ClusterStats(),
     queued: 0,
     inFlight: 0,
@@ -67,6 +71,8 @@ function clusterOf(given: Partial<ClusterSnapshot> = {}): ClusterSnapshot {
 
 function snapshotOf(given: Partial<BalancerSnapshot> = {}): BalancerSnapshot {
   return {
+    startedAtMs: 1.7e12,
+    readiness: "ready",
     sockets: "fast",
     store: "up",
     connections: 0,

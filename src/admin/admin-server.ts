@@ -1,0 +1,175 @@
+import { constants } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import type { Socket } from "node:net";
+import type { SecureContextOptions, TLSSocket } from "node:tls";
+import type { AdminAddress } from "../config/admin.js";
+import type { Clock } from "../core/clock.js";
+import { bindAdmin } from "./bind.js";
+import { clientErrorResponse } from "./client-error.js";
+
+const HEAD_BYTES_MAX = 16 * 1024;
+const HEAD_FIELDS_MAX = 100;
+const HEAD_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 20_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_TIMEOUT_MS = 30_000;
+/** No byte either way for so long: whoever does not read his answer does not keep it here. */
+const SILENCE_TIMEOUT_MS = 60_000;
+const SURPLUS_MAX = 16;
+/** How often the runtime looks for heads and requests that take too long. */
+const LOOK_INTERVAL_MS = 1000;
+/** Time for answers that are under way when the server is closed. */
+const GRACE_MS = 1000;
+
+/** Certificates that may be swapped for others while connections stand. */
+export interface ServedCertificates {
+  readonly first: SecureContextOptions;
+  /** Tells of every swap; returns how to stop that. */
+  onSwap(listener: () => void): () => void;
+}
+
+/** What the server does with what comes in. */
+export interface AdminServerHandler {
+  /** Connections that may be served at once; read anew for each. */
+  readonly connectionsMax: number;
+  answer(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): void;
+  /** A connection was one too many: its request is for `answerSurplus`, or it is closed at once. */
+  onSurplus(): void;
+  answerSurplus(request: IncomingMessage, response: ServerResponse): void;
+}
+
+export interface AdminServerOptions {
+  readonly address: Exclude<AdminAddress, { readonly kind: "off" }>;
+  /** Undefined: in the clear. */
+  readonly certificates: ServedCertificates | undefined;
+  /** Asks clients for certificates; what they are worth is for the handler to judge. */
+  readonly asksCertificates: boolean;
+}
+
+/** An open listener of the admin API. Not a hot path: the runtime's own HTTP server, with limits on everything. */
+export interface AdminServer {
+  /** `127.0.0.1:9081`, `[::1]:9081` or `unix:/path`. */
+  readonly address: string;
+  /** Accepts no more, ends streams, and gives what is being answered a second. Twice is fine. */
+  close(): Promise<void>;
+}
+
+/** Opens the listener. Rejects with `ERR_LISTEN`. */
+export async function openAdminServer(
+  clock: Clock,
+  handler: AdminServerHandler,
+  options: AdminServerOptions,
+): Promise<AdminServer> {
+  const { server, stopSwaps } = createOne(options);
+  /** Everything that was accepted, TLS handshakes included. */
+  const carriers = new Set<Socket>();
+  /** Connections that are served, and the answers that are under way on each. */
+  const open = new Map<Socket, number>();
+  const surplus = new WeakSet<Socket>();
+  const closing = new AbortController();
+  server.maxHeadersCount = HEAD_FIELDS_MAX;
+  server.timeout = SILENCE_TIMEOUT_MS;
+  // Beside those that are served: handshakes, and those that hear 503. Others are not even accepted.
+  const adoptLimit = () => {
+    server.maxConnections = 2 * handler.connectionsMax + SURPLUS_MAX;
+  };
+  adoptLimit();
+
+  server.on("drop", () => handler.onSurplus());
+  server.on("connection", (socket: Socket) => {
+    adoptLimit();
+    carriers.add(socket);
+    socket.once("close", () => carriers.delete(socket));
+  });
+  server.on(options.certificates === undefined ? "connection" : "secureConnection", (socket: Socket | TLSSocket) => {
+    if (open.size >= handler.connectionsMax) {
+      surplus.add(socket);
+      handler.onSurplus();
+      return;
+    }
+    open.set(socket, 0);
+    socket.once("close", () => open.delete(socket));
+  });
+  server.on("request", (request, response) => {
+    const { socket } = request;
+    if (surplus.has(socket)) {
+      handler.answerSurplus(request, response);
+      return;
+    }
+    open.set(socket, (open.get(socket) ?? 0) + 1);
+    const gone = new AbortController();
+    response.once("close", () => {
+      gone.abort();
+      const running = open.get(socket);
+      if (running !== undefined) open.set(socket, running - 1);
+      if (closing.signal.aborted) socket.destroySoon();
+    });
+    handler.answer(request, response, AbortSignal.any([gone.signal, closing.signal]));
+  });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    if (socket.writable) socket.end(clientErrorResponse(error.code));
+    else socket.destroy();
+  });
+  const address = await bindAdmin(server, options.address);
+  server.on("error", () => {
+    // A failed accept closes one connection; the listener stays.
+  });
+
+  let closed: Promise<void> | undefined;
+  const closeNow = async () => {
+    stopSwaps();
+    const ended = new Promise<void>((resolve) => server.close(() => resolve()));
+    closing.abort();
+    for (const [socket, running] of open) if (running === 0) socket.destroy();
+    const cut = () => {
+      server.closeAllConnections();
+      // Those in a handshake, too, which the HTTP server does not know yet.
+      for (const carrier of carriers) carrier.destroy();
+    };
+    const hasRunning = [...open.values()].some((running) => running > 0);
+    const cancel = clock.after(GRACE_MS, cut);
+    if (!hasRunning) cut();
+    await ended;
+    cancel();
+  };
+  return {
+    address,
+    close() {
+      closed ??= closeNow();
+      return closed;
+    },
+  };
+}
+
+function createOne({ certificates, asksCertificates }: AdminServerOptions): {
+  readonly server: Server;
+  readonly stopSwaps: () => void;
+} {
+  const limits = {
+    maxHeaderSize: HEAD_BYTES_MAX,
+    headersTimeout: HEAD_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    connectionsCheckingInterval: LOOK_INTERVAL_MS,
+    requireHostHeader: true,
+    insecureHTTPParser: false,
+  };
+  if (certificates === undefined) return { server: createServer(limits), stopSwaps: () => {} };
+  const secure = () => ({
+    ...certificates.first,
+    // Sessions are not resumed: whoever comes back shows his certificate again.
+    secureOptions: (certificates.first.secureOptions ?? 0) | constants.SSL_OP_NO_TICKET,
+  });
+  const server = createSecureServer({
+    ...limits,
+    ...secure(),
+    ALPNProtocols: ["http/1.1"],
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    requestCert: asksCertificates,
+    // Who has no good one is told so, and may ask how the process is.
+    rejectUnauthorized: false,
+  });
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
+  return { server, stopSwaps: certificates.onSwap(() => server.setSecureContext(secure())) };
+}

@@ -1,0 +1,66 @@
+import { isServable } from "../core/node-states.js";
+import { type AdminRoute, adminRoute, ok } from "./admin-route.js";
+import { CONTENT_TYPES, preferredFormat } from "./exposition.js";
+import { metricsText } from "./metrics.js";
+import { object, type ValueOf, word } from "./schema.js";
+import type { AdminSubject } from "./subject.js";
+
+const HEALTH = object({ status: word(["ok"]) });
+
+const READINESS = object({
+  status: word(["ready", "starting", "draining", "paused", "no-node-alive"], {
+    description: "paused: every listener is; no-node-alive: no active node could take a request.",
+  }),
+});
+
+/** Would a request be served? */
+export function readiness({ operations, isListening }: AdminSubject): ValueOf<typeof READINESS>["status"] {
+  const { isDraining, nodes } = operations.snapshot();
+  if (isDraining) return "draining";
+  if (!isListening()) return "starting";
+  if (operations.listeners().every(({ state }) => state === "paused")) return "paused";
+  return nodes.some(isServable) ? "ready" : "no-node-alive";
+}
+
+/** What orchestrators and scrapers ask. */
+export function healthRoutes(subject: AdminSubject): readonly AdminRoute[] {
+  const { operations, readRuntime, version } = subject;
+  return [
+    adminRoute({
+      method: "GET",
+      path: "/healthz",
+      name: "getHealth",
+      summary: "Says that the process answers.",
+      isPublic: true,
+      answers: { 200: { description: "It does.", schema: HEALTH } },
+      handle: () => ok({ status: "ok" }),
+    }),
+    adminRoute({
+      method: "GET",
+      path: "/readyz",
+      name: "getReadiness",
+      summary: "Says whether traffic should come: it listens, does not drain, and some node could take a request.",
+      isPublic: true,
+      answers: {
+        200: { description: "It should.", schema: READINESS },
+        503: { description: "It should not, and why.", schema: READINESS },
+      },
+      handle() {
+        const status = readiness(subject);
+        return { status: status === "ready" ? 200 : 503, body: { status } };
+      },
+    }),
+    adminRoute({
+      method: "GET",
+      path: "/metrics",
+      name: "getMetrics",
+      summary: "Everything that is counted, as text for scrapers; OpenMetrics where Accept prefers it.",
+      answers: { 200: { description: "See docs/metrics.md.", types: Object.values(CONTENT_TYPES) } },
+      handle({ headers }) {
+        const format = preferredFormat(headers.accept);
+        const body = metricsText({ snapshot: operations.snapshot(), runtime: readRuntime(), version }, format);
+        return { status: 200, body, type: CONTENT_TYPES[format], isCompressible: true };
+      },
+    }),
+  ];
+}
