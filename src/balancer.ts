@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { secureStandIns } from "./assembly/discovered-nodes.js";
 import { securedStandIn } from "./assembly/edited-nodes.js";
+import { explain, ringView } from "./assembly/explanation.js";
 import { httpDate } from "./assembly/http-date.js";
 import { Listeners, type OpenedListeners } from "./assembly/listeners.js";
 import { operatorOf } from "./assembly/operator.js";
@@ -54,7 +55,7 @@ export interface DrainResult {
 }
 
 /** A running load balancer. Nothing is opened before `listen`. */
-export interface Balancer extends Omit<Operations, "explain" | "ring"> {
+export interface Balancer extends Operations {
   /** Opens every listener and resolves to their bound addresses (`127.0.0.1:41234`, `[::1]:8081`, `unix:/path`), in order. */
   listen(): Promise<readonly string[]>;
   /**
@@ -214,6 +215,12 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   function whileOpen(): Running {
     if (running !== undefined && isListening && !stopping.signal.aborted) return running;
     throw new FnlbError("ERR_DRAINING", "only a balancer that listens can be changed");
+  }
+
+  function clusterNamed(name: string): RunningCluster {
+    const cluster = whileOpen().clusters.get(name);
+    if (cluster === undefined) throw new FnlbError("ERR_NOT_FOUND", `there is no cluster "${name}"`);
+    return cluster;
   }
 
   async function reloadNow(next: Config): Promise<void> {
@@ -389,6 +396,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       }
     },
     reloadCertificates: () => keyring.reload(),
+    explain: (request) => explain(whileOpen().front, request),
+    ring: (name, sectors) => ringView(name, clusterNamed(name).context.cluster, sectors),
     snapshot() {
       const clusters = running === undefined ? [] : [...running.clusters.values()];
       const clusterSnapshots = clusters.map((cluster) => cluster.snapshot());

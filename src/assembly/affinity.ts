@@ -45,6 +45,7 @@ function byCookie(settings: ClusterSettings, codec: CookieCodec): Affinity {
     field: "cookie",
     separator: "; ",
     find: (exchange, members) => session.find({ cookieHeader: exchange.affinity, members, exchange }),
+    named: ({ affinity: cookieHeader }, members) => session.named({ cookieHeader, members }),
     line(cookieHeader, members, node) {
       const cookie = session.setCookie({ cookieHeader, members }, node);
       return cookie === undefined ? "" : `Set-Cookie: ${cookie}`;

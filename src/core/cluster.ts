@@ -6,7 +6,8 @@ import { type Node, passesChecks } from "./node.js";
 import { NodeSet } from "./node-set.js";
 import type { OutlierDetector } from "./outlier.js";
 import { type Load, measureLoad } from "./policies/bounded-load.js";
-import { Outcome, type OutcomeCode, type Policy } from "./policies/policy.js";
+import { type Arcs, type Eligible, Outcome, type OutcomeCode, type Policy } from "./policies/policy.js";
+import { type Preview, previewOf } from "./preview.js";
 import { SlowStart, type SlowStartDependencies } from "./slow-start.js";
 
 export interface ClusterDependencies extends SlowStartDependencies {
@@ -46,6 +47,10 @@ export interface Cluster {
    * without reserve: a suspect or ejected one is no better than what the exchange has.
    */
   acquireNext(exchange: Exchange): Node | undefined;
+  /** What would become of an exchange now; changes nothing, neither here nor in the exchange. */
+  preview(exchange: Exchange): Preview;
+  /** See `Policy.arcs`. */
+  arcs(sectors: number): Arcs | undefined;
   /** The next node in the policy's order that may be dialled although it is dead; not counted in flight. */
   nextDead(exchange: Exchange): Node | undefined;
   /** The same, acquired: counted in flight, and to be released like any other. */
@@ -91,18 +96,18 @@ export function staticCluster(
   const isKept = (node: Node) => !node.ejected || outlier === undefined || outlier.isPanic;
   const isEligible = (node: Node, exchange: Exchange) => !node.suspect && isKept(node) && isActive(node, exchange);
   const isWarm = (node: Node, exchange: Exchange) => !heldBack.has(node.index) && isEligible(node, exchange);
+  const keepsWaiting = (node: Node, exchange: Exchange) => loadWait?.holdsBack(node, exchange.keyHash) ?? false;
   const isDead = (node: Node, exchange: Exchange) =>
     !node.alive && node.mode === "active" && passesChecks(node) && !exchange.tried.has(node.index);
 
   /** The first pick is a node in its slow start or with a queue. If it and everybody else must hold back, it serves all the same. */
-  function pickWarm(first: Node, exchange: Exchange): Node {
+  function pickWarm(first: Node, exchange: Exchange, isBusy: Eligible): Node {
     measureLoad(load, members, exchange, isEligible);
     heldBack.clear();
     let node: Node | undefined = first;
     for (let turn = 0; turn < HELD_BACK_MAX && node !== undefined; turn++) {
       const isHeldBack =
-        (slowStart.isGrowing(node) && slowStart.holdsBack(node, exchange, isKeyed, load)) ||
-        (loadWait?.holdsBack(node, exchange.keyHash) ?? false);
+        (slowStart.isGrowing(node) && slowStart.holdsBack(node, exchange, isKeyed, load)) || isBusy(node, exchange);
       if (!isHeldBack) return node;
       heldBack.add(node.index);
       node = policy.pick(exchange, isWarm);
@@ -110,17 +115,35 @@ export function staticCluster(
     return node ?? first;
   }
 
+  /** Is this eligible node passed over because it grows into its share? By key only, where no chance is asked. */
+  function isColdFor(node: Node, exchange: Exchange): boolean {
+    if (!isKeyed || !slowStart.isGrowing(node)) return false;
+    measureLoad(load, members, exchange, isEligible);
+    return slowStart.holdsBack(node, exchange, isKeyed, load);
+  }
+
   function isFullBeside(held: number): boolean {
     const { clusterConnectionsMax = 0 } = options;
     return clusterConnectionsMax > 0 && total.inFlight - held >= clusterConnectionsMax;
   }
 
-  function pick(exchange: Exchange): Node | undefined {
+  /** The node that the client stays on now. */
+  function stay(exchange: Exchange): Node | undefined {
     const home = affinity?.(exchange, members);
-    if (home !== undefined && isKept(home) && isFree(home)) return home;
+    return home !== undefined && isKept(home) && isFree(home) ? home : undefined;
+  }
+
+  function pick(exchange: Exchange, isBusy: Eligible): Node | undefined {
+    const home = stay(exchange);
+    if (home !== undefined) return home;
     const node = policy.pick(exchange, isEligible);
     if (node === undefined) return undefined;
-    return slowStart.isUnderWay || loadWait?.isUnderWay === true ? pickWarm(node, exchange) : node;
+    return slowStart.isUnderWay || loadWait?.isUnderWay === true ? pickWarm(node, exchange, isBusy) : node;
+  }
+
+  function choose(exchange: Exchange, isBusy: Eligible): Node | undefined {
+    // A suspect or ejected node may be slow rather than gone: better than nobody.
+    return isFullBeside(0) ? undefined : (pick(exchange, isBusy) ?? policy.pick(exchange, isActive));
   }
 
   function take(node: Node, exchange: Exchange): Node {
@@ -169,16 +192,22 @@ export function staticCluster(
       return isFullBeside(0);
     },
     acquire(exchange) {
-      // A suspect or ejected node may be slow rather than gone: better than nobody.
-      const node = isFullBeside(0) ? undefined : (pick(exchange) ?? policy.pick(exchange, isActive));
+      const node = choose(exchange, keepsWaiting);
       if (node !== undefined) return take(node, exchange);
       exchange.refusal = refusalOf(exchange);
       return undefined;
     },
     acquireNext(exchange) {
-      const node = isFullBeside(1) ? undefined : pick(exchange);
+      const node = isFullBeside(1) ? undefined : pick(exchange, keepsWaiting);
       return node === undefined ? undefined : take(node, exchange);
     },
+    preview: (exchange) => {
+      const { nodeConnectionsMax } = options;
+      const isFull = isFullBeside(0);
+      const given = { members, policy, breaker, loadWait, nodeConnectionsMax, isFull };
+      return previewOf({ ...given, isKept, isEligible, isActive, stay, choose, refusalOf, isColdFor }, exchange);
+    },
+    arcs: (sectors) => policy.arcs?.(sectors),
     nextDead: (exchange) => policy.pick(exchange, isDead),
     acquireDead(exchange) {
       const node = isFullBeside(0) ? undefined : policy.pick(exchange, isDead);

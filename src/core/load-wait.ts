@@ -98,6 +98,11 @@ export class LoadWait {
     return estimate === undefined ? 0 : estimate.waitMs * this.#freshness(estimate, this.#dependencies.now());
   }
 
+  /** So little to wait for at this node that it takes all of its turns: `holdsBack` asks no chance. */
+  isCalm(node: Node, keyHash: number): boolean {
+    return this.waitMs(node, keyHash) < CALM_MS;
+  }
+
   /** Must this node, which a policy has picked, leave the exchange to others? Chance decides anew at each call. */
   holdsBack(node: Node, keyHash: number): boolean {
     const waitMs = this.waitMs(node, keyHash);

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../errors.js";
 import type { NodeStateName } from "./node-states.js";
+import type { HoldReason } from "./preview.js";
 import type { NodeChange } from "./registry.js";
 import type { BalancerSnapshot } from "./snapshot.js";
 
@@ -32,11 +33,11 @@ export interface ListenerView {
 export interface RequestSketch {
   /** Default: GET. */
   readonly method?: string;
-  /** `http://host/path?query`, or `/path` for no particular host. */
+  /** `http://host/path?query`, or `/path` for no particular host; taken byte by byte. A fragment is left out. */
   readonly url: string;
-  /** Beside Host, which the URL gives. */
+  /** Host among them only where the URL has none. */
   readonly headers?: readonly (readonly [name: string, value: string])[];
-  /** Address of the client, for keys and limits by it. Default: `127.0.0.1`. */
+  /** IP address of the client, for keys by it; "" on a unix socket. Default: `127.0.0.1`. */
   readonly client?: string;
 }
 
@@ -44,11 +45,15 @@ export interface RequestSketch {
 export interface ExplainedNode {
   readonly id: string;
   readonly states: readonly NodeStateName[];
-  /** May take this request now. */
+  /** Nothing speaks against it now; `reasons` is empty. */
   readonly isEligible: boolean;
+  /** Why a request like this passes it over. One against which something speaks is still better than nobody, see `attempt`. */
+  readonly reasons: readonly HoldReason[];
+  /** 1: it would get the request; 2: it would get it if the first could not be dialled, and so on. Where that is known. */
+  readonly attempt?: number;
 }
 
-/** What would become of a request. */
+/** What would become of a request, by the code that serves requests. Nothing changes by it. */
 export interface Explanation {
   /** "live": by what is known of the nodes now; "config": as if all were well. */
   readonly source: "live" | "config";
@@ -62,14 +67,19 @@ export interface Explanation {
   /** The text that is hashed, and its place on the ring in [0, 2^32). */
   readonly key?: string;
   readonly keyHash?: number;
-  /** What the client sent to stay on a node, and which one it names. */
+  /** What the client sent to stay on a node, and which one it names, whether it may stay there or not. */
   readonly sticky?: { readonly by: "cookie" | "header"; readonly node?: string };
   /** True: the same request comes to the same node as long as nothing changes. False: the policy takes turns or draws lots. */
   readonly isFixed: boolean;
-  /** The node that it would go to now; undefined where none is eligible, or where that is not fixed. */
+  /** The node that it would go to now; undefined where nobody may take it, or where that is not fixed. */
   readonly node?: string;
-  /** All nodes of the cluster: where it would go, then where it would fall back to; in the order of the list if not fixed. */
+  /**
+   * All nodes of the cluster: the one that the client stays on, then by the order of the key, its home first, whatever
+   * their state; those without a weight last. In the order of the list where a policy has no order.
+   */
   readonly order: readonly ExplainedNode[];
+  /** What else is worth knowing: sentences for people. */
+  readonly notes: readonly string[];
 }
 
 /** The ring of a cluster, seen from far enough away that its size does not depend on the number of points. */

@@ -5,7 +5,7 @@ import { type IsErrorStatus, type Meter, SlidingMeter } from "./meter.js";
 import { type Node, type NodeAddress, type NodeCheck, type NodeMode, passesChecks } from "./node.js";
 import type { NodeStats } from "./node-stats.js";
 import { checkRange } from "./option-range.js";
-import { type Eligible, Outcome, type OutcomeCode, type Policy } from "./policies/policy.js";
+import { type Arcs, type Eligible, Outcome, type OutcomeCode, type Policy } from "./policies/policy.js";
 import {
   decideRebalance,
   type NodeSample,
@@ -107,6 +107,21 @@ export class Rebalancer implements Policy {
     this.#eligible = eligible;
     const view = this.#policy.pick(exchange, this.#eligibleView);
     return view === undefined ? undefined : this.#byIndex[view.index]?.node;
+  }
+
+  order(keyHash: number): readonly Node[] {
+    return (this.#policy.order?.(keyHash) ?? []).map((view) => this.#byIndex[view.index]!.node);
+  }
+
+  isOverLoad(node: Node, exchange: Exchange, eligible: Eligible): boolean {
+    const member = this.#memberOf(node);
+    if (member === undefined) return false;
+    this.#eligible = eligible;
+    return this.#policy.isOverLoad?.(member.view, exchange, this.#eligibleView) ?? false;
+  }
+
+  arcs(sectors: number): Arcs | undefined {
+    return this.#policy.arcs?.(sectors);
   }
 
   noteLoad(node: Node): void {

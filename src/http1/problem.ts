@@ -45,6 +45,11 @@ const DETAILS: Readonly<Partial<Record<ErrorCode, string>>> = {
   ERR_LOOP: "the request came through this balancer before",
 };
 
+/** What the answer says in words; "" for codes that no answer has. */
+export function detailOf(code: ErrorCode): string {
+  return DETAILS[code] ?? "";
+}
+
 export interface ProblemOptions {
   /** Say `Connection: close`. */
   readonly closes: boolean;

@@ -33,6 +33,10 @@ export class StickyHeader implements Affinity {
     return node !== undefined && mayStay(node, exchange) ? node : undefined;
   }
 
+  named({ affinity: sent }: Exchange, members: readonly Node[]): { readonly node: Node | undefined } | undefined {
+    return sent === undefined ? undefined : { node: this.#decode(sent, members) };
+  }
+
   line(sent: string | undefined, members: readonly Node[], node: Node): string {
     const isGood =
       sent !== undefined &&

@@ -64,6 +64,12 @@ export class StickySession {
     return this.#named(cookieHeader, members, (node) => eligible(node, exchange))?.node;
   }
 
+  /** Whom the cookie names, whether the client may stay there or not; undefined where none of the name came. */
+  named({ cookieHeader, members }: Omit<StickyRequest, "exchange">): { readonly node: Node | undefined } | undefined {
+    if (cookieHeader === undefined || cookieValues(cookieHeader, this.#name).length === 0) return undefined;
+    return { node: this.#named(cookieHeader, members, () => true)?.node };
+  }
+
   /**
    * Value of the `Set-Cookie` header when `node` has answered; `undefined` when the client's cookie names it already
    * and need not be renewed.

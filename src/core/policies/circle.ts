@@ -33,6 +33,16 @@ export class Circle implements KeyOrder {
     return this;
   }
 
+  /** All nodes in the order of a walk that begins at this place. */
+  order(place: number): Node[] {
+    const { nodes, owners } = this;
+    const ordered = new Set<Node>();
+    for (let step = 0; step < owners.length && ordered.size < nodes.length; step++) {
+      ordered.add(nodes[owners[(place + step) % owners.length]]);
+    }
+    return [...ordered];
+  }
+
   next(exchange: Exchange, eligible: Eligible): Node | undefined {
     const { nodes, owners } = this;
     const seen = this.#seen;

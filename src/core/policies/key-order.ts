@@ -35,6 +35,19 @@ export function hotKeyOptions({ balanceFactor = 1.5, spread = 1 }: HotKeyOptions
 /** Reused by every pick that meets a crowded node: no pick begins before the last one has ended. */
 const load: Load = { inFlight: 0, weight: 0 };
 
+/** Does `pickInOrder` pass over this eligible node for what it carries? */
+export function isOverCap(
+  node: Node,
+  members: readonly Node[],
+  exchange: Exchange,
+  eligible: Eligible,
+  { balanceFactor }: Required<HotKeyOptions>,
+): boolean {
+  if (balanceFactor === 0 || node.inFlight < FREE_IN_FLIGHT) return false;
+  measureLoad(load, members, exchange, eligible);
+  return node.inFlight >= loadCap(load, node.weight, balanceFactor);
+}
+
 /**
  * The node for a key whose order is at its beginning: its home as long as that has little to do, then the least
  * loaded of those who share the key, and if that is over its cap the first behind it that is not.

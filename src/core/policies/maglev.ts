@@ -5,7 +5,7 @@ import { digest16 } from "../hash.js";
 import type { Node } from "../node.js";
 import { FREE_IN_FLIGHT } from "./bounded-load.js";
 import { Circle } from "./circle.js";
-import { type HotKeyOptions, hotKeyOptions, pickInOrder } from "./key-order.js";
+import { type HotKeyOptions, hotKeyOptions, isOverCap, pickInOrder } from "./key-order.js";
 import type { Eligible, Policy } from "./policy.js";
 
 export interface MaglevOptions extends HotKeyOptions {
@@ -69,6 +69,15 @@ class MaglevTable implements Policy {
     const home = circle.nodes[circle.owners[place]];
     if (home.inFlight < FREE_IN_FLIGHT && eligible(home, exchange)) return home;
     return pickInOrder(circle.from(place), this.#members, exchange, eligible, this.#options);
+  }
+
+  order(keyHash: number): Node[] {
+    const { owners } = this.#circle;
+    return owners.length === 0 ? [] : this.#circle.order(keyHash % owners.length);
+  }
+
+  isOverLoad(node: Node, exchange: Exchange, eligible: Eligible): boolean {
+    return isOverCap(node, this.#members, exchange, eligible, this.#options);
   }
 }
 

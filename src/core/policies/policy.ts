@@ -17,6 +17,14 @@ export const Outcome = {
 } as const;
 export type OutcomeCode = (typeof Outcome)[keyof typeof Outcome];
 
+/** A ring as parts of its keys. */
+export interface Arcs {
+  /** Part of all keys that each node has, by id, in (0, 1]; exact. */
+  readonly shares: ReadonlyMap<string, number>;
+  /** Id of the owner of the middle of each of equally wide sectors; undefined where nobody has a weight. */
+  readonly sectors: readonly (string | undefined)[];
+}
+
 /** Picks a node for an exchange. A policy is one file with one factory, and a line in `table.ts`. */
 export interface Policy {
   /** Picks by `exchange.keyHash`: equal keys go to one node as long as nothing changes. */
@@ -28,6 +36,15 @@ export interface Policy {
   update(nodes: readonly Node[]): void;
   /** Never throws. `undefined`: nobody is eligible. */
   pick(exchange: Exchange, eligible: Eligible): Node | undefined;
+  /**
+   * For policies by key: the nodes in the order in which a key of this hash tries them, its home first, whatever their
+   * state and load. Those without a weight have no part in it. Changes nothing, as does all that follows on it.
+   */
+  order?(keyHash: number): readonly Node[];
+  /** For policies by key: does this eligible node carry so much that a pick passes over it? */
+  isOverLoad?(node: Node, exchange: Exchange, eligible: Eligible): boolean;
+  /** Who has which part of all keys, for policies that have a ring; undefined: what this one wraps has none. */
+  arcs?(sectors: number): Arcs | undefined;
   /** `node.inFlight` changed. */
   noteLoad?(node: Node): void;
   /**

@@ -3,7 +3,7 @@ import type { Exchange } from "../exchange.js";
 import { finishHash, hashString } from "../hash.js";
 import type { Node } from "../node.js";
 import { FREE_IN_FLIGHT } from "./bounded-load.js";
-import { type HotKeyOptions, hotKeyOptions, type KeyOrder, pickInOrder } from "./key-order.js";
+import { type HotKeyOptions, hotKeyOptions, isOverCap, type KeyOrder, pickInOrder } from "./key-order.js";
 import type { Eligible, Policy } from "./policy.js";
 
 /**
@@ -57,6 +57,23 @@ class Rendezvous implements Policy, KeyOrder {
     return pickInOrder(this, this.#members, exchange, eligible, this.#options);
   }
 
+  order(keyHash: number): Node[] {
+    const costs = this.#nodes.map((_, position) => this.#costOf(keyHash, position));
+    // Stable: equal costs stay in the order of the ids.
+    const positions = costs.map((_, position) => position).sort((a, b) => costs[a] - costs[b]);
+    return positions.map((position) => this.#nodes[position]);
+  }
+
+  isOverLoad(node: Node, exchange: Exchange, eligible: Eligible): boolean {
+    return isOverCap(node, this.#members, exchange, eligible, this.#options);
+  }
+
+  #costOf(keyHash: number, position: number): number {
+    const hash = finishHash(keyHash ^ this.#seeds[position], 0);
+    // The logarithm keeps the order of equal weights: it is left out there.
+    return this.#isEven ? -hash : -Math.log((hash + 0.5) / 2 ** 32) / this.#weights[position];
+  }
+
   #begin(): void {
     this.#cost = Number.NEGATIVE_INFINITY;
     this.#position = -1;
@@ -65,15 +82,12 @@ class Rendezvous implements Policy, KeyOrder {
   /** The lowest cost behind the last one; only nodes that would win are asked. */
   next(exchange: Exchange, eligible: Eligible): Node | undefined {
     const { keyHash } = exchange;
-    const seeds = this.#seeds;
     const fromCost = this.#cost;
     const fromPosition = this.#position;
     let bestCost = Number.POSITIVE_INFINITY;
     let best = -1;
-    for (let position = 0; position < seeds.length; position++) {
-      const hash = finishHash(keyHash ^ seeds[position], 0);
-      // The logarithm keeps the order of equal weights: it is left out there.
-      const cost = this.#isEven ? -hash : -Math.log((hash + 0.5) / 2 ** 32) / this.#weights[position];
+    for (let position = 0; position < this.#seeds.length; position++) {
+      const cost = this.#costOf(keyHash, position);
       if (cost >= bestCost || cost < fromCost || (cost === fromCost && position <= fromPosition)) continue;
       if (!eligible(this.#nodes[position], exchange)) continue;
       bestCost = cost;

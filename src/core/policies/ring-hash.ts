@@ -8,8 +8,8 @@ import type { Node } from "../node.js";
 import { checkRange } from "../option-range.js";
 import { FREE_IN_FLIGHT } from "./bounded-load.js";
 import { Circle } from "./circle.js";
-import { type HotKeyOptions, hotKeyOptions, pickInOrder } from "./key-order.js";
-import type { Eligible, Policy } from "./policy.js";
+import { type HotKeyOptions, hotKeyOptions, isOverCap, pickInOrder } from "./key-order.js";
+import type { Arcs, Eligible, Policy } from "./policy.js";
 
 export interface RingHashOptions extends HotKeyOptions {
   /**
@@ -24,6 +24,7 @@ export interface RingHashOptions extends HotKeyOptions {
 export interface RingHash extends Policy {
   /** The nodes in the order in which a key of this hash tries them: its home, then its fallbacks. */
   order(keyHash: number): Node[];
+  arcs(sectors: number): Arcs;
 }
 
 /**
@@ -45,6 +46,8 @@ const POINTS_PER_DIGEST = 4;
 const POINTS_PER_NODE_MAX = 16_384;
 /** Points of a whole ring. Beyond it all nodes get fewer, in proportion: building a ring stops the process meanwhile. */
 const POINTS_MAX = 2 ** 19;
+/** How many hashes there are. */
+const HASHES = 2 ** 32;
 
 class FlatRing implements RingHash {
   readonly isKeyed = true;
@@ -91,13 +94,29 @@ class FlatRing implements RingHash {
   }
 
   order(keyHash: number): Node[] {
-    const { nodes, owners } = this.#circle;
-    const ordered = new Set<Node>();
-    const start = this.#points.length === 0 ? 0 : this.#find(keyHash);
-    for (let step = 0; step < owners.length && ordered.size < nodes.length; step++) {
-      ordered.add(nodes[owners[(start + step) % owners.length]]);
+    return this.#points.length === 0 ? [] : this.#circle.order(this.#find(keyHash));
+  }
+
+  isOverLoad(node: Node, exchange: Exchange, eligible: Eligible): boolean {
+    return isOverCap(node, this.#members, exchange, eligible, this.#options);
+  }
+
+  arcs(sectors: number): Arcs {
+    const points = this.#points;
+    const widths = new Map<string, number>();
+    for (const [position, point] of points.entries()) {
+      // A point has the keys behind the one before it; the first one those behind the last, around the end.
+      const before = position === 0 ? points[points.length - 1] - HASHES : points[position - 1];
+      const { id } = this.#nodes[this.#owners[position]];
+      widths.set(id, (widths.get(id) ?? 0) + point - before);
     }
-    return [...ordered];
+    return {
+      shares: new Map([...widths].map(([id, width]) => [id, width / HASHES])),
+      sectors: Array.from({ length: sectors }, (_, sector) => {
+        const middle = Math.floor(((sector + 0.5) * HASHES) / sectors);
+        return points.length === 0 ? undefined : this.#nodes[this.#owners[this.#find(middle)]].id;
+      }),
+    };
   }
 
   /** Position of the first point at or behind a hash; behind the last point comes the first. */
