@@ -4,5 +4,7 @@ export const EXIT = {
   /** Something that ran had to be cut. */
   CUT: 1,
   CANNOT_START: 1,
+  /** A running balancer refused what it was asked, or could not be asked. */
+  FAILED: 1,
   USAGE: 2,
 } as const;

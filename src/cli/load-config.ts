@@ -38,6 +38,11 @@ export function readConfigBytes(path: string): Buffer {
   }
 }
 
+/** Throws `ERR_OPTION` when the file cannot be read, or is not in UTF-8. */
+export function readConfigText(path: string): string {
+  return decode(readConfigBytes(path), path);
+}
+
 function decode(bytes: Buffer, path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -12,7 +12,12 @@ import { demo } from "./demo.js";
 import { EXIT } from "./exit.js";
 import { healthcheck } from "./healthcheck.js";
 import { type ConfigOrigin, loadConfig } from "./load-config.js";
+import { candidates } from "./remote/candidates.js";
+import { findCommand, runCommand } from "./remote/command-line.js";
+import { COMMANDS } from "./remote/commands.js";
+import { Failure } from "./remote/failure.js";
 import { serve } from "./serve.js";
+import { UsageError } from "./usage-error.js";
 
 type Command = "serve" | "check" | "demo" | "healthcheck";
 
@@ -20,7 +25,10 @@ type Command = "serve" | "check" | "demo" | "healthcheck";
 export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   // A reader that has gone, as in `fnlb --help | head`, is no reason to crash.
   process.stdout.on("error", () => {});
+  const command = findCommand(args);
   try {
+    if (args[0] === "__complete") return await complete(args.slice(1), env);
+    if (command !== undefined) return (await runCommand(command, args, env)) ?? EXIT.CLEAN;
     const called = await parse(args);
     if (called === undefined) return EXIT.CLEAN;
     const origin: ConfigOrigin = { options: called.options, env, path: called.file || (env.FNLB_CONFIG ?? "") };
@@ -39,13 +47,25 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
         return called.command satisfies never;
     }
   } catch (error) {
+    if (error instanceof Failure) {
+      process.stderr.write(`${error.message}\n`);
+      return EXIT.FAILED;
+    }
     if (!(error instanceof UsageError) && !(error instanceof FnlbError && error.code === "ERR_OPTION")) throw error;
-    process.stderr.write(`usage error: ${error.message.replaceAll(/\s+/g, " ")} (fnlb --help lists all options)\n`);
+    const help =
+      command === undefined
+        ? "fnlb --help lists all options"
+        : `fnlb ${command.words.join(" ")} --help lists its options`;
+    process.stderr.write(`usage error: ${error.message.replaceAll(/\s+/g, " ")} (${help})\n`);
     return EXIT.USAGE;
   }
 }
 
-class UsageError extends Error {}
+/** What shells ask while somebody types: `__complete nodes WORD…`. */
+async function complete([kind = "", ...words]: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  for (const name of await candidates(kind, words, env)) process.stdout.write(`${name}\n`);
+  return EXIT.CLEAN;
+}
 
 interface Called {
   readonly command: Command;
@@ -111,6 +131,12 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
     .fail((message: string | null, error: Error | undefined) => {
       throw new UsageError(message ?? error?.message ?? "bad arguments");
     });
+  for (const { words, items, summary } of COMMANDS) {
+    if (words.length > 1) continue;
+    parser.command(`${words[0]} ${items}`.trim(), summary, {}, () => {
+      throw new UsageError(`${words[0]} stands in front of its options, as in: fnlb ${words[0]} --help`);
+    });
+  }
   for (const [name, spec] of ALL_OPTIONS) addOption(parser, name, spec);
   let parsed: Readonly<Record<string, unknown>>;
   try {

@@ -1,0 +1,140 @@
+import { Client, errors } from "undici";
+import type { AdminPlace } from "./admin-place.js";
+import { Failure } from "./failure.js";
+import { plainText } from "./text-width.js";
+
+/** A question to the admin API. */
+export interface AdminRequest {
+  /** What is wanted, as in "could not …": `drain node a:8080`. */
+  readonly purpose: string;
+  readonly method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** With its query. */
+  readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+}
+
+/** What the admin API said: the text as it came, and what it means. */
+export interface AdminAnswer {
+  readonly text: string;
+  readonly value: Readonly<Record<string, unknown>>;
+}
+
+/** Why there is no answer that could be used. */
+export class Refusal extends Failure {
+  /** HTTP status; 0 where nobody answered. */
+  readonly status: number;
+
+  constructor(message: string, status: number, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
+const CONNECT_TIMEOUT_MS = 3000;
+/** For the whole exchange. */
+const TIMEOUT_MS = 10_000;
+/** Thousands of nodes, and the end of what a confused server may send. */
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Asks the admin API of one balancer, over one connection. Whatever goes wrong is a `Refusal` that names the purpose. */
+export class AdminClient {
+  readonly place: AdminPlace;
+  readonly #client: Client;
+  readonly #timeoutMs: number;
+
+  constructor(place: AdminPlace, { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {}) {
+    this.place = place;
+    this.#timeoutMs = timeoutMs;
+    const { socketPath, tls } = place;
+    this.#client = new Client(place.origin, {
+      connect: {
+        timeout: Math.min(timeoutMs, CONNECT_TIMEOUT_MS),
+        ...(socketPath === undefined ? {} : { socketPath }),
+        ...tls,
+      },
+      maxResponseSize: ANSWER_BYTES_MAX,
+    });
+  }
+
+  /** Rejects with a `Refusal`. `signal` gives the answer up. */
+  async ask(request: AdminRequest, signal?: AbortSignal): Promise<AdminAnswer> {
+    const { purpose, method = "GET", path, body } = request;
+    const { token } = this.place;
+    const deadline = AbortSignal.timeout(this.#timeoutMs);
+    let status: number;
+    let text: string;
+    try {
+      const response = await this.#client.request({
+        method,
+        path,
+        headers: {
+          accept: "application/json",
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+        signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+      });
+      status = response.statusCode;
+      text = await response.body.text();
+    } catch (error) {
+      throw new Refusal(`could not ${purpose}: ${this.#silence(error)}`, 0, { cause: error });
+    }
+    const value = parseObject(text);
+    if (status < 200 || status > 299)
+      throw new Refusal(`could not ${purpose}: ${this.#problem(status, value)}`, status);
+    if (value === undefined) {
+      throw new Refusal(
+        `could not ${purpose}: the answer of ${this.place.name} is no JSON, is the admin API of fnlb there?`,
+        0,
+      );
+    }
+    return { text, value };
+  }
+
+  /** What runs is given up. */
+  close(): Promise<void> {
+    return this.#client.destroy();
+  }
+
+  /** Why nobody answered. */
+  #silence(error: unknown): string {
+    const { name } = this.place;
+    if (error instanceof errors.ConnectTimeoutError || (error instanceof Error && error.name === "TimeoutError")) {
+      return `${name} did not answer in time`;
+    }
+    const reason = reasonOf(error);
+    const hint = /ECONNREFUSED|ENOENT/.test(reason) ? "; does fnlb run with --admin there?" : "";
+    return `no answer from ${name} (${reason})${hint}`;
+  }
+
+  /** What a refusal says: RFC 9457, or just a status. */
+  #problem(status: number, value: Readonly<Record<string, unknown>> | undefined): string {
+    const { code, detail, title, pointer } = value ?? {};
+    const words = [String(status), ...(typeof code === "string" ? [code] : [])].join(" ");
+    const reason = [detail, title].find((text) => typeof text === "string");
+    const place = typeof pointer === "string" && pointer !== "" ? ` (at ${pointer})` : "";
+    const hint = status === 401 ? "; give the token by --admin-token or FNLB_ADMIN_TOKEN" : "";
+    return plainText(`${words}${reason === undefined ? "" : `: ${reason}`}${place}${hint}`);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // Several addresses of one name failed, each in its own way.
+  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
+  const { code } = error as NodeJS.ErrnoException;
+  return plainText(code === undefined || code.startsWith("UND_ERR") ? error.message : code);
+}
+
+/** Undefined for what is no JSON object. */
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : undefined;
+  } catch {
+    // The caller says what is wrong.
+    return undefined;
+  }
+}

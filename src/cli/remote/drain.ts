@@ -1,0 +1,101 @@
+import { badOption, parseDuration } from "../../config/units.js";
+import { UsageError } from "../usage-error.js";
+import { Refusal } from "./admin-client.js";
+import { type NodeAnswer, nodePath } from "./answers.js";
+import type { CommandContext } from "./command.js";
+import { eachItem } from "./each-item.js";
+import { Failure } from "./failure.js";
+import { counted } from "./figures.js";
+import { changeNode, modeEdit, type NodePlace, REMOVAL, typedNodes } from "./node-changes.js";
+import { ClusterFinder } from "./node-place.js";
+import { Progress } from "./progress.js";
+import { plainText } from "./text-width.js";
+
+const POLL_MS = 250;
+
+/** `fnlb nodes drain`: no new keys there, and it returns when what runs there is done. */
+export async function drainNodes(context: CommandContext): Promise<number> {
+  const { call } = context;
+  const waits = !call.isSet("no-wait");
+  if (!waits && call.text("timeout") !== undefined) throw new UsageError("--timeout says nothing with --no-wait");
+  return drainEach(context, { waits, onDrained: async () => {} });
+}
+
+/** `fnlb nodes remove`, at once or behind a drain. What runs at a removed node goes on in any case. */
+export async function removeNodes(context: CommandContext): Promise<number> {
+  const { call, terminal, admin } = context;
+  const remove = async (node: NodePlace) => void (await changeNode(context, node, REMOVAL));
+  if (call.isSet("drain")) return drainEach(context, { waits: true, onDrained: remove });
+  if (call.text("timeout") !== undefined) throw new UsageError("--timeout says nothing without --drain");
+  const finder = new ClusterFinder(admin, call.text("cluster"));
+  return eachItem(typedNodes(call.items), terminal, async ({ id }) => remove({ cluster: await finder.ofNode(id), id }));
+}
+
+interface DrainOptions {
+  readonly waits: boolean;
+  readonly onDrained: (node: NodePlace) => Promise<void>;
+}
+
+/** All are told before any is waited for. */
+async function drainEach(context: CommandContext, { waits, onDrained }: DrainOptions): Promise<number> {
+  const { admin, terminal, call } = context;
+  const deadline = deadlineOf(call.text("timeout"));
+  const finder = new ClusterFinder(admin, call.text("cluster"));
+  const draining: NodePlace[] = [];
+  const told = await eachItem(typedNodes(call.items), terminal, async ({ id }) => {
+    const node = { cluster: await finder.ofNode(id), id };
+    await changeNode(context, node, modeEdit("drain node", "draining"));
+    draining.push(node);
+  });
+  if (!waits) return told;
+  const drained = await eachItem(draining, terminal, async (node) => {
+    await untilDrained(context, node, deadline);
+    await onDrained(node);
+  });
+  return Math.max(told, drained);
+}
+
+/** Resolves when nothing runs at the node; rejects with a `Failure` that says what is left at the deadline. */
+async function untilDrained(
+  context: CommandContext,
+  node: NodePlace,
+  deadline: AbortSignal | undefined,
+): Promise<void> {
+  const { terminal, call, pause } = context;
+  const progress = new Progress(terminal, call.isSet("json"));
+  try {
+    let left = await inFlightAt(context, node);
+    while (left > 0) {
+      progress.show(`${node.id}: draining, ${left} in flight`);
+      if (!(await pause(POLL_MS, deadline))) {
+        throw new Failure(
+          `could not drain node ${node.id} in time: ${counted(left, "exchange")} in flight, and it goes on draining`,
+        );
+      }
+      left = await inFlightAt(context, node);
+    }
+  } finally {
+    progress.end();
+  }
+  if (!call.isSet("json")) terminal.write(`${plainText(node.id)}: drained\n`);
+}
+
+/** Exchanges and tunnels. */
+async function inFlightAt({ admin }: CommandContext, { cluster, id }: NodePlace): Promise<number> {
+  try {
+    const { value } = await admin.ask({ purpose: `see what runs at node ${id}`, path: nodePath(cluster, id) });
+    return (value as unknown as NodeAnswer).inFlight;
+  } catch (error) {
+    // Somebody has removed it meanwhile: there is nothing left to wait for.
+    if (error instanceof Refusal && error.status === 404) return 0;
+    throw error;
+  }
+}
+
+function deadlineOf(text: string | undefined): AbortSignal | undefined {
+  if (text === undefined) return undefined;
+  const timeoutMs = parseDuration(text);
+  if (timeoutMs === undefined)
+    throw badOption('option "timeout"', "a time up to 24 days such as 250ms, 5s or 1h", text);
+  return AbortSignal.timeout(timeoutMs);
+}

@@ -1,0 +1,32 @@
+import { askNodes, type NodeAnswer } from "./answers.js";
+import type { CommandContext } from "./command.js";
+import { latencyText } from "./figures.js";
+import { printJson } from "./print-json.js";
+import { statesCell } from "./states.js";
+import { type Column, tableLines } from "./table.js";
+
+/** `fnlb nodes`: every node with its states and what it has done since it joined. */
+export async function nodes({ admin, terminal, call }: CommandContext): Promise<number> {
+  const { text, nodes } = await askNodes(admin, call.text("cluster"));
+  if (call.isSet("json")) return printJson(terminal, text);
+  const look = { width: terminal.columns(), hasColor: terminal.hasColor };
+  terminal.write(`${tableLines(nodeColumns(nodes), nodes, look).join("\n")}\n`);
+  return 0;
+}
+
+/** Clusters are named where there are several. */
+function nodeColumns(nodes: readonly NodeAnswer[]): readonly Column<NodeAnswer>[] {
+  const cluster: Column<NodeAnswer> = { title: "CLUSTER", cell: (node) => node.cluster };
+  return [
+    ...(new Set(nodes.map((node) => node.cluster)).size > 1 ? [cluster] : []),
+    { title: "NODE", cell: (node) => node.id },
+    { title: "STATE", cell: (node) => statesCell(node.states) },
+    { title: "WEIGHT", align: "right", cell: (node) => String(node.weight) },
+    { title: "IN FLIGHT", align: "right", cell: (node) => String(node.inFlight) },
+    { title: "CONNECTIONS", align: "right", cell: (node) => String(node.connections) },
+    { title: "ATTEMPTS", align: "right", cell: (node) => String(node.attempts) },
+    { title: "FAULTS", align: "right", cell: (node) => String(node.faults) },
+    { title: "P50", align: "right", cell: (node) => latencyText(node.latencyMs?.p50) },
+    { title: "P99", align: "right", cell: (node) => latencyText(node.latencyMs?.p99) },
+  ];
+}

@@ -1,0 +1,54 @@
+import type { ClusterAnswer, ListenerAnswer, StatusAnswer } from "./answers.js";
+import { ageText, counted, latencyText } from "./figures.js";
+import { statesCell } from "./states.js";
+import type { Cell, Column } from "./table.js";
+import { plainText } from "./text-width.js";
+
+/** The process in two lines. */
+export function headLines(status: StatusAnswer): string[] {
+  const { version, pid, state, ready, uptimeMs, store, sockets, logLevel } = status;
+  const readiness = ready ? "ready" : "not ready";
+  return [
+    `fnlb ${version}, process ${pid}: ${state}, ${readiness}, up ${ageText(uptimeMs)}, store ${store}, ${sockets} sockets, log level ${logLevel}`,
+    [
+      counted(status.connections, "connection"),
+      counted(status.exchanges, "exchange"),
+      counted(status.tunnels, "tunnel"),
+      `${status.queued} queued`,
+      counted(status.requests, "request"),
+    ].join(", "),
+  ].map(plainText);
+}
+
+/** Serving ones of all, in the colour of what that means. */
+export function servingCell({ serving, nodes, isPanic }: ClusterAnswer): Cell {
+  const color = serving === nodes && nodes > 0 ? "green" : serving === 0 ? "red" : "yellow";
+  return { text: `${serving} of ${nodes}${isPanic ? ", panic" : ""}`, color };
+}
+
+/** Requests that the balancer had to answer itself. */
+export function problemCount({ problems }: ClusterAnswer): number {
+  return Object.values(problems).reduce((sum, count) => sum + count, 0);
+}
+
+export const CLUSTER_COLUMNS: readonly Column<ClusterAnswer>[] = [
+  { title: "CLUSTER", cell: ({ name }) => name },
+  { title: "POLICY", cell: ({ policy }) => policy },
+  { title: "SERVING", cell: servingCell },
+  { title: "IN FLIGHT", align: "right", cell: ({ inFlight }) => String(inFlight) },
+  { title: "QUEUED", align: "right", cell: ({ queued }) => String(queued) },
+  { title: "REQUESTS", align: "right", cell: ({ requests }) => String(requests) },
+  { title: "PROBLEMS", align: "right", cell: (cluster) => String(problemCount(cluster)) },
+  { title: "P50", align: "right", cell: ({ latencyMs }) => latencyText(latencyMs?.p50) },
+  { title: "P99", align: "right", cell: ({ latencyMs }) => latencyText(latencyMs?.p99) },
+];
+
+/** Of `fnlb listeners`, too. */
+export const LISTENER_COLUMNS: readonly Column<ListenerAnswer>[] = [
+  { title: "LISTENER", cell: ({ id }) => id },
+  { title: "STATE", cell: ({ state }) => statesCell([state]) },
+  {
+    title: "SPEAKS",
+    cell: ({ isTls, takesProxyHeaders }) => `${takesProxyHeaders ? "PROXY + " : ""}${isTls ? "HTTPS" : "HTTP"}`,
+  },
+];
