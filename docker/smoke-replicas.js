@@ -1,11 +1,10 @@
-// Load for docker/smoke.sh: `node smoke-replicas.js URL_1 ADMIN_1 URL_2 ADMIN_2 REPLICA_2 STORE`, the last two being
-// containers. Calls many paths through both replicas all the time, while nodes are edited on either of them by the admin API
-// (FNLB_ADMIN_TOKEN), and the store and the second replica are killed and started again. Exit code 0 when no call was lost
-// and every edit held on both.
+// Load for docker/smoke.sh: `node smoke-replicas.js REPLICA_1 REPLICA_2 STORE`, all of them containers. Calls many paths
+// through both replicas all the time, while nodes are edited on either of them by the admin API (FNLB_ADMIN_TOKEN), and the
+// store and the second replica are killed and started again. Exit code 0 when no call was lost and every edit held on both.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
-const [, , url1, admin1, url2, admin2, replica2, store] = process.argv;
+const [, , replica1, replica2, store] = process.argv;
 const PATHS = Array.from({ length: 60 }, (_, number) => `/function-${number}`);
 /** On each replica. Below eight requests at once on a node the bound on its load moves no path. */
 const CALLERS = 3;
@@ -15,12 +14,18 @@ const SHARED_WITHIN_MS = 1000;
 const HEALED_WITHIN_MS = 20_000;
 const ANSWERED_WITHIN_MS = 5000;
 
-const docker = (...args) => promisify(execFile)("docker", args);
+const docker = async (...args) => (await promisify(execFile)("docker", args)).stdout;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function require(isTrue, what) {
   process.stdout.write(`${isTrue ? "ok" : "FAILED"}: ${what}\n`);
   if (!isTrue) process.exitCode = 1;
+}
+
+/** Where a port of a container is published; another one each time that it starts. */
+async function urlOf(container, port) {
+  const [address] = (await docker("port", container, `${port}/tcp`)).split("\n");
+  return `http://127.0.0.1:${address.slice(address.lastIndexOf(":") + 1)}`;
 }
 
 /** A replica with its callers. */
@@ -32,10 +37,14 @@ class Replica {
   #isPaused = false;
   #callers = [];
 
-  constructor(url, admin) {
-    this.url = url;
-    this.admin = admin;
-    this.start();
+  constructor(container) {
+    this.container = container;
+  }
+
+  /** Where it is since it was started. */
+  async find() {
+    this.url = await urlOf(this.container, 8081);
+    this.admin = await urlOf(this.container, 9081);
   }
 
   start() {
@@ -123,8 +132,12 @@ async function requireKnown(replica, name, nodes, withinMs) {
   require(passedMs !== undefined, `${name} knows ${nodes} (${passedMs} ms)`);
 }
 
-const one = new Replica(url1, admin1);
-const two = new Replica(url2, admin2);
+const one = new Replica(replica1);
+const two = new Replica(replica2);
+for (const replica of [one, two]) {
+  await replica.find();
+  replica.start();
+}
 
 require((await two.askAll()) === "node-a node-b", "two nodes serve at first");
 
@@ -160,6 +173,7 @@ await docker("kill", replica2);
 require((await one.change("PATCH", "node-a", { mode: "active" })).status ===
   200, "the first is edited while the second is dead");
 await docker("start", replica2);
+await two.find();
 await requireKnown(two, "the second, back again,", "node-a active, node-b active, node-c active", HEALED_WITHIN_MS);
 two.start();
 require((await two.askAll()) === "node-a node-b node-c", "and all serve");

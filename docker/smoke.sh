@@ -212,10 +212,7 @@ compose_file=docker/replicas.yaml
 compose up -d --no-build
 until_healthy fnlb-1
 until_healthy fnlb-2
-node docker/smoke-replicas.js \
-  "http://127.0.0.1:$(port_of fnlb-1 8081)" "http://127.0.0.1:$(port_of fnlb-1 9081)" \
-  "http://127.0.0.1:$(port_of fnlb-2 8081)" "http://127.0.0.1:$(port_of fnlb-2 9081)" \
-  "$(container_of fnlb-2)" "$(container_of redis)"
+node docker/smoke-replicas.js "$(container_of fnlb-1)" "$(container_of fnlb-2)" "$(container_of redis)"
 require_clean_end fnlb-1
 require_clean_end fnlb-2
 say "passed: replicas agree, nothing was lost, and both ended with exit code 0"
