@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { Admin, type OpenedAdmin } from "./assembly/admin.js";
 import { secureStandIns } from "./assembly/discovered-nodes.js";
 import { securedStandIn } from "./assembly/edited-nodes.js";
 import { explain, ringView } from "./assembly/explanation.js";
@@ -9,11 +10,13 @@ import { proveConfig } from "./assembly/prove-config.js";
 import { routingOf } from "./assembly/routing.js";
 import { RunningCluster } from "./assembly/running-cluster.js";
 import { trustOf } from "./assembly/trust.js";
+import { adminTls } from "./config/admin.js";
 import type { ClusterConfig, Config, NodeConfig } from "./config/config.js";
+import type { OptionName } from "./config/options.js";
 import { type Clock, sleep } from "./core/clock.js";
 import { Counters } from "./core/counters.js";
 import { Histogram } from "./core/histogram.js";
-import type { Log } from "./core/log.js";
+import type { Log, LogLevelDial } from "./core/log.js";
 import type { OpenLookup } from "./core/lookup.js";
 import type { Operations } from "./core/operations.js";
 import { decideReadiness } from "./core/readiness.js";
@@ -47,6 +50,10 @@ export interface BalancerDependencies {
   readonly store?: Store;
   /** "plain" keeps to the public socket API. Default: `FNLB_SOCKETS`. */
   readonly sockets?: string;
+  /** For operators to change. Default: there is none. */
+  readonly logLevel?: LogLevelDial;
+  /** Where the value of an option in force comes from, for operators to see: `--nodes`, `fnlb.yaml:3:5`. Default: unknown. */
+  readonly placeOf?: (name: OptionName, cluster?: string) => string | undefined;
 }
 
 export interface DrainResult {
@@ -70,6 +77,8 @@ export interface Balancer extends Operations {
   close(): Promise<void>;
   /** Reopens the access log after a rotation. */
   reopenLogs(): void;
+  /** Where the admin API listens: `127.0.0.1:9081`, `unix:/path`; undefined while it is off. */
+  readonly adminAddress: string | undefined;
   /** Reads certificates and keys again, now instead of within ten seconds. New ones that are bad are logged and left. */
   reloadCertificates(): Promise<void>;
 }
@@ -110,6 +119,9 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   /** Gone from the config, but not done yet. */
   const retired = new Set<RunningCluster>();
   const keyring = new Keyring({ clock, log, counters });
+  const { logLevel, placeOf = () => undefined } = dependencies;
+  const about = { operations: () => balancer, config: () => config, logLevel, placeOf };
+  const admin = new Admin({ clock, log, counters, keyring }, about);
   let accessLog: OpenAccessLog | undefined;
   let running: Running | undefined;
   let isListening = false;
@@ -143,6 +155,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     });
     const keys = await adoptKeys(config);
     keys.commit();
+    // Before all that takes time, for whoever asks whether it has begun to listen.
+    (await admin.open(config)).commit();
     accessLog = openAccessLog(config);
     const context: Running["context"] = {
       // A copy that `reload` writes to: whoever has the object sees the new values.
@@ -175,11 +189,12 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   }
 
   /** Reads the certificates that a config needs; see `Keyring.adopt`. */
-  function adoptKeys({ listeners, clusters }: Config): Promise<AdoptedKeys> {
+  function adoptKeys(next: Config): Promise<AdoptedKeys> {
+    const { listeners, clusters } = next;
     // Operators may add https nodes at any time; what those are dialled with takes less than a millisecond to make.
     const standIns = (cluster: ClusterConfig) => [...secureStandIns(cluster), securedStandIn(cluster)];
     const nodes = clusters.flatMap((cluster) => [...cluster.nodes, ...standIns(cluster)]);
-    return keyring.adopt(listeners, nodes);
+    return keyring.adopt([...listeners, { tls: adminTls(next) }], nodes);
   }
 
   function makeCluster(
@@ -233,6 +248,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     const oldLog = accessLog;
     let nextLog: OpenAccessLog | undefined;
     let opened: OpenedListeners | undefined;
+    let openedAdmin: OpenedAdmin | undefined;
     let added: readonly RunningCluster[] = [];
     try {
       // All that takes time or may fail comes first.
@@ -253,12 +269,15 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
           await cluster.run();
         }),
       ]);
+      openedAdmin = await admin.open(next);
       opened = await whileRunning().listeners.open(next);
       whileRunning();
       accessLog = nextLog;
       adopt(next, changes, clusters, opened);
+      openedAdmin.commit();
     } catch (error) {
       opened?.discard();
+      await openedAdmin?.discard();
       for (const cluster of before.values()) cluster.unstage();
       await Promise.all(added.map((cluster) => cluster.destroy()));
       if (nextLog !== oldLog) await nextLog?.file.close();
@@ -336,6 +355,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     await Promise.all(loops);
     accessLog?.log.flush();
     await accessLog?.file.close();
+    await admin.close();
   }
 
   function failIfEnding(): void {
@@ -348,7 +368,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     return closing;
   }
 
-  return {
+  const balancer: Balancer = {
     ...operatorOf(whileOpen),
     async listen() {
       const nodes = config.clusters.flatMap(({ nodes, discover }) => [
@@ -359,8 +379,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         { event: "forwarding", nodes, connectionsMax: config.connectionsMax },
         `forwarding calls to [${nodes.join(" ")}]`,
       );
-      running = await start();
       try {
+        running = await start();
         const opened = await running.listeners.open(config);
         opened.commit();
         failIfEnding();
@@ -369,7 +389,8 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       } catch (error) {
         await close();
         // What was opened while `close` was already under way is not known to it.
-        running.listeners.close();
+        running?.listeners.close();
+        await admin.close();
         await accessLog?.file.close();
         throw error;
       }
@@ -394,6 +415,9 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         // The old file is still written: a rotation that went wrong must not cost the log, let alone the process.
         log.error({ event: "access_log_reopen_failed", code: (error as NodeJS.ErrnoException).code });
       }
+    },
+    get adminAddress() {
+      return admin.address;
     },
     reloadCertificates: () => keyring.reload(),
     explain: (request) => explain(whileOpen().front, request),
@@ -440,6 +464,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
       };
     },
   };
+  return balancer;
 }
 
 function complete(config: Config): Config {

@@ -51,6 +51,8 @@ export interface AdminServerOptions {
 export interface AdminServer {
   /** `127.0.0.1:9081`, `[::1]:9081` or `unix:/path`. */
   readonly address: string;
+  /** Of a server in TLS: where the certificates of the connections to come are from. */
+  secure(certificates: ServedCertificates): void;
   /** Accepts no more, ends streams, and gives what is being answered a second. Twice is fine. */
   close(): Promise<void>;
 }
@@ -61,7 +63,7 @@ export async function openAdminServer(
   handler: AdminServerHandler,
   options: AdminServerOptions,
 ): Promise<AdminServer> {
-  const { server, stopSwaps } = createOne(options);
+  const { server, secure, stopSwaps } = createOne(options);
   /** Everything that was accepted, TLS handshakes included. */
   const carriers = new Set<Socket>();
   /** Connections that are served, and the answers that are under way on each. */
@@ -135,6 +137,7 @@ export async function openAdminServer(
   };
   return {
     address,
+    secure,
     close() {
       closed ??= closeNow();
       return closed;
@@ -144,6 +147,7 @@ export async function openAdminServer(
 
 function createOne({ certificates, asksCertificates }: AdminServerOptions): {
   readonly server: Server;
+  readonly secure: AdminServer["secure"];
   readonly stopSwaps: () => void;
 } {
   const limits = {
@@ -155,15 +159,10 @@ function createOne({ certificates, asksCertificates }: AdminServerOptions): {
     requireHostHeader: true,
     insecureHTTPParser: false,
   };
-  if (certificates === undefined) return { server: createServer(limits), stopSwaps: () => {} };
-  const secure = () => ({
-    ...certificates.first,
-    // Sessions are not resumed: whoever comes back shows his certificate again.
-    secureOptions: (certificates.first.secureOptions ?? 0) | constants.SSL_OP_NO_TICKET,
-  });
+  if (certificates === undefined) return { server: createServer(limits), secure: () => {}, stopSwaps: () => {} };
   const server = createSecureServer({
     ...limits,
-    ...secure(),
+    ...contextOf(certificates),
     ALPNProtocols: ["http/1.1"],
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     requestCert: asksCertificates,
@@ -171,5 +170,23 @@ function createOne({ certificates, asksCertificates }: AdminServerOptions): {
     rejectUnauthorized: false,
   });
   server.on("tlsClientError", (_error, socket) => socket.destroy());
-  return { server, stopSwaps: certificates.onSwap(() => server.setSecureContext(secure())) };
+  let current = certificates;
+  const swap = () => server.setSecureContext(contextOf(current));
+  let stop = certificates.onSwap(swap);
+  return {
+    server,
+    secure(next) {
+      if (next === current) return;
+      stop();
+      current = next;
+      stop = next.onSwap(swap);
+      swap();
+    },
+    stopSwaps: () => stop(),
+  };
+}
+
+function contextOf({ first }: ServedCertificates): SecureContextOptions {
+  // Sessions are not resumed: whoever comes back shows his certificate again.
+  return { ...first, secureOptions: (first.secureOptions ?? 0) | constants.SSL_OP_NO_TICKET };
 }

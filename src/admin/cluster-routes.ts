@@ -1,7 +1,6 @@
 import { FnlbError } from "../errors.js";
 import { type AdminRoute, adminRoute, ok } from "./admin-route.js";
 import { list, number, object, text, whole } from "./schema.js";
-import { policiesOf } from "./status-routes.js";
 import type { AdminSubject } from "./subject.js";
 import { CLUSTER, clusterView } from "./views.js";
 
@@ -22,8 +21,7 @@ const RING = object(
 
 export const CLUSTER_PARAM = "Name of a cluster.";
 
-export function clusterRoutes(subject: AdminSubject): readonly AdminRoute[] {
-  const { operations } = subject;
+export function clusterRoutes({ operations }: AdminSubject): readonly AdminRoute[] {
   return [
     adminRoute({
       method: "GET",
@@ -33,8 +31,7 @@ export function clusterRoutes(subject: AdminSubject): readonly AdminRoute[] {
       answers: { 200: { description: "All of them.", schema: object({ clusters: list(CLUSTER) }) } },
       handle() {
         const snapshot = operations.snapshot();
-        const policyOf = policiesOf(subject);
-        return ok({ clusters: snapshot.clusters.map((cluster) => clusterView(cluster, snapshot, policyOf)) });
+        return ok({ clusters: snapshot.clusters.map((cluster) => clusterView(cluster, snapshot)) });
       },
     }),
     adminRoute({
@@ -49,7 +46,7 @@ export function clusterRoutes(subject: AdminSubject): readonly AdminRoute[] {
         const snapshot = operations.snapshot();
         const found = snapshot.clusters.find(({ name }) => name === params.cluster);
         if (found === undefined) throw new FnlbError("ERR_NOT_FOUND", `there is no cluster "${params.cluster}"`);
-        return ok(clusterView(found, snapshot, policiesOf(subject)));
+        return ok(clusterView(found, snapshot));
       },
     }),
     adminRoute({

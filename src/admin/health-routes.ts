@@ -1,30 +1,19 @@
-import { isServable } from "../core/node-states.js";
 import { type AdminRoute, adminRoute, ok } from "./admin-route.js";
 import { CONTENT_TYPES, preferredFormat } from "./exposition.js";
 import { metricsText } from "./metrics.js";
-import { object, type ValueOf, word } from "./schema.js";
+import { object, word } from "./schema.js";
 import type { AdminSubject } from "./subject.js";
 
 const HEALTH = object({ status: word(["ok"]) });
 
 const READINESS = object({
   status: word(["ready", "starting", "draining", "paused", "no-node-alive"], {
-    description: "paused: every listener is; no-node-alive: no active node could take a request.",
+    description: "paused: every listener is; no-node-alive: no cluster has a node that new keys may go to.",
   }),
 });
 
-/** Would a request be served? */
-export function readiness({ operations, isListening }: AdminSubject): ValueOf<typeof READINESS>["status"] {
-  const { isDraining, nodes } = operations.snapshot();
-  if (isDraining) return "draining";
-  if (!isListening()) return "starting";
-  if (operations.listeners().every(({ state }) => state === "paused")) return "paused";
-  return nodes.some(isServable) ? "ready" : "no-node-alive";
-}
-
 /** What orchestrators and scrapers ask. */
-export function healthRoutes(subject: AdminSubject): readonly AdminRoute[] {
-  const { operations, readRuntime, version } = subject;
+export function healthRoutes({ operations, readRuntime, version }: AdminSubject): readonly AdminRoute[] {
   return [
     adminRoute({
       method: "GET",
@@ -46,7 +35,7 @@ export function healthRoutes(subject: AdminSubject): readonly AdminRoute[] {
         503: { description: "It should not, and why.", schema: READINESS },
       },
       handle() {
-        const status = readiness(subject);
+        const status = operations.snapshot().readiness;
         return { status: status === "ready" ? 200 : 503, body: { status } };
       },
     }),

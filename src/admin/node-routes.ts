@@ -1,4 +1,4 @@
-import { parseNode, WEIGHT_MAX } from "../config/node-address.js";
+import { parseNodeName, WEIGHT_MAX } from "../config/node-address.js";
 import type { ChangeResult } from "../core/operations.js";
 import { FnlbError } from "../errors.js";
 import { RequestError } from "./admin-problem.js";
@@ -203,8 +203,7 @@ function viewOf({ operations }: AdminSubject, cluster: string, id: string): Valu
 
 /** The id of a node, however its address is written. */
 function idOf(address: string, place: { readonly pointer: string } | { readonly parameter: string }): string {
-  // With a weight of ours, one behind the address is none.
-  const node = parseNode(`${address.trim()}=1`);
-  if ("reason" in node) throw new RequestError(`a node must be an address, but it ${node.reason}`, place);
+  const node = parseNodeName(address);
+  if ("reason" in node) throw new RequestError(`a node must have an address, got ${node.reason}`, place);
   return node.id;
 }

@@ -26,9 +26,27 @@ const EXPLANATION = object(
   {
     source: word(["live", "config"], { description: "live: by what is known of the nodes now." }),
     isFixed: flag({ description: "The same request comes to the same node as long as nothing changes." }),
-    order: list(object({ id: text(), states: list(word(NODE_STATE_NAMES)), isEligible: flag() }), {
-      description: "Where it would go, then where it would fall back to; in the order of the list if not fixed.",
-    }),
+    order: list(
+      object(
+        {
+          id: text(),
+          states: list(word(NODE_STATE_NAMES)),
+          isEligible: flag({ description: "Nothing speaks against it now." }),
+          reasons: list(text(), { description: "Why a request like this passes it over." }),
+        },
+        {
+          attempt: whole({
+            minimum: 1,
+            description: "1: it would get the request; 2: if the first could not be dialled.",
+          }),
+        },
+      ),
+      {
+        description:
+          "Where the client stays, then by the order of the key; that of the list where the policy has none.",
+      },
+    ),
+    notes: list(text(), { description: "What else is worth knowing: sentences for people." }),
   },
   {
     problem: object({ code: text(), detail: text() }),

@@ -1,6 +1,5 @@
 import { LOG_LEVELS } from "../core/log.js";
 import { type AdminRoute, adminRoute, ok } from "./admin-route.js";
-import { readiness } from "./health-routes.js";
 import { flag, list, nullable, object, text, type ValueOf, whole, word } from "./schema.js";
 import type { AdminSubject } from "./subject.js";
 import { CLUSTER, clusterView, LISTENER, listenerView } from "./views.js";
@@ -9,8 +8,8 @@ export const STATUS = object(
   {
     version: text(),
     pid: whole(),
-    startedAt: text({ description: "ISO 8601." }),
-    uptimeMs: whole(),
+    startedAt: nullable(text({ description: "When its listeners were opened (ISO 8601); null: not yet." })),
+    uptimeMs: whole({ description: "Since then." }),
     state: word(["starting", "serving", "draining"]),
     ready: flag({ description: "What /readyz says." }),
     store: word(["connecting", "up", "down", "closed"], { description: "The store that replicas share." }),
@@ -31,18 +30,19 @@ export const STATUS = object(
 
 /** All of it at one moment, but for the nodes. */
 export function statusView(subject: AdminSubject): ValueOf<typeof STATUS> {
-  const { operations, version, pid, readRuntime, wallNow, logLevel, isListening } = subject;
+  const { operations, version, pid, wallNow, logLevel } = subject;
   const snapshot = operations.snapshot();
-  const { store, sockets, connections, exchanges, tunnels, queued, counters } = snapshot;
-  const startedMs = readRuntime().startedSeconds * 1000;
+  const { readiness, startedAtMs, isDraining, store, sockets, counters } = snapshot;
+  const { connections, exchanges, tunnels, queued } = snapshot;
+  const isOpen = startedAtMs > 0;
   return {
     version,
     pid,
-    startedAt: new Date(startedMs).toISOString(),
+    startedAt: isOpen ? new Date(startedAtMs).toISOString() : null,
     // The clock of the wall may have been set back.
-    uptimeMs: Math.max(0, Math.round(wallNow() - startedMs)),
-    state: snapshot.isDraining ? "draining" : isListening() ? "serving" : "starting",
-    ready: readiness(subject) === "ready",
+    uptimeMs: isOpen ? Math.max(0, Math.round(wallNow() - startedAtMs)) : 0,
+    state: isDraining ? "draining" : isOpen ? "serving" : "starting",
+    ready: readiness === "ready",
     store,
     sockets,
     connections,
@@ -52,15 +52,9 @@ export function statusView(subject: AdminSubject): ValueOf<typeof STATUS> {
     requests: counters.requests,
     problems: counters.problems,
     logLevel: logLevel?.level ?? null,
-    clusters: snapshot.clusters.map((cluster) => clusterView(cluster, snapshot, policiesOf(subject))),
-    listeners: operations.listeners().map(listenerView),
+    clusters: snapshot.clusters.map((cluster) => clusterView(cluster, snapshot)),
+    listeners: isOpen ? operations.listeners().map(listenerView) : [],
   };
-}
-
-/** The policy of each cluster, by name. */
-export function policiesOf({ config }: AdminSubject): (cluster: string) => string {
-  const policies = new Map(config().clusters.map(({ name, policy }) => [name, policy]));
-  return (cluster) => policies.get(cluster) ?? "";
 }
 
 export function statusRoutes(subject: AdminSubject): readonly AdminRoute[] {

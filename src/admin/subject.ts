@@ -19,6 +19,4 @@ export interface AdminSubject {
   /** That of fnlb. */
   readonly version: string;
   readonly pid: number;
-  /** False until the listeners are open. */
-  readonly isListening: () => boolean;
 }

@@ -30,6 +30,7 @@ export const NODE = object(
   {
     cluster: text(),
     id: text({ description: "10.0.0.1:8080, as it is called everywhere." }),
+    origin: word(["config", "discovered", "operator"], { description: "Who names it." }),
     states: list(word(NODE_STATE_NAMES), {
       description: "What it is now, several at a time; serving: takes new keys.",
     }),
@@ -59,6 +60,7 @@ export const CLUSTER = object(
     policy: text(),
     nodes: whole(),
     serving: whole({ description: "Nodes that take new keys." }),
+    canServe: flag({ description: "Some node may get new keys, if only because no better one may." }),
     inFlight: whole({ description: "Requests and tunnels at nodes now." }),
     queued: whole({ description: "Requests that wait for a place." }),
     isPanic: flag({ description: "So few nodes are healthy that ejected ones serve." }),
@@ -93,30 +95,36 @@ export const LISTENER = object(
 );
 
 export function nodeView(node: NodeSnapshot): ValueOf<typeof NODE> {
-  const { cluster, id, mode, weight, alive, suspect, ejected, check, breaker } = node;
+  const { cluster, id, origin, mode, weight, alive, suspect, ejected, check, breaker } = node;
   const { inFlight, connections, idleConnections } = node;
   const { attempts, faults, dialsFailed, answers } = node.stats;
   const counts = { attempts, faults, dialsFailed, responses: responsesOf(answers) };
   const state = { mode, weight, alive, suspect, ejected, check, breaker };
   const now = { inFlight, connections, idleConnections };
-  return { cluster, id, states: nodeStates(node), ...state, ...now, ...counts, latencyMs: latencyOf(answers.headTime) };
+  return {
+    cluster,
+    id,
+    origin,
+    states: nodeStates(node),
+    ...state,
+    ...now,
+    ...counts,
+    latencyMs: latencyOf(answers.headTime),
+  };
 }
-
-/** What is not in the snapshot of a cluster: the name of its policy. */
-export type PolicyOf = (cluster: string) => string;
 
 export function clusterView(
   cluster: ClusterSnapshot,
   { nodes }: Pick<BalancerSnapshot, "nodes">,
-  policyOf: PolicyOf,
 ): ValueOf<typeof CLUSTER> {
-  const { name, inFlight, queued, isPanic, retryTokens, stats, limits } = cluster;
+  const { name, policy, canServe, inFlight, queued, isPanic, retryTokens, stats, limits } = cluster;
   const own = nodes.filter((node) => node.cluster === name);
   return {
     name,
-    policy: policyOf(name),
+    policy,
     nodes: own.length,
     serving: own.filter((node) => nodeStates(node).includes("serving")).length,
+    canServe,
     inFlight,
     queued,
     isPanic,

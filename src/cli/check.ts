@@ -1,3 +1,4 @@
+import { adminTls } from "../config/admin.js";
 import { Counters } from "../core/counters.js";
 import type { Log } from "../core/log.js";
 import { systemClock } from "../system/clock.js";
@@ -17,7 +18,7 @@ export async function check(origin: ConfigOrigin, { prints }: { readonly prints:
   const { clusters, routes, listeners } = config;
   const keyring = new Keyring({ clock: systemClock, log: SILENT, counters: new Counters() });
   await keyring.adopt(
-    listeners,
+    [...listeners, { tls: adminTls(config) }],
     clusters.flatMap(({ nodes }) => nodes),
   );
   if (prints) process.stdout.write(printConfig(sources));

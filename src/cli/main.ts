@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import yargs, { type Argv } from "yargs";
 import type { OptionSpec } from "../config/option-row.js";
 import { environmentName, OPTION_LIST, type OptionName } from "../config/options.js";
@@ -7,6 +6,7 @@ import type { ConfigSources } from "../config/resolve.js";
 import { badOption } from "../config/units.js";
 import { toggle } from "../config/value.js";
 import { FnlbError } from "../errors.js";
+import { packageVersion } from "../system/package-version.js";
 import { check } from "./check.js";
 import { demo } from "./demo.js";
 import { EXIT } from "./exit.js";
@@ -206,9 +206,4 @@ function normalize(args: readonly string[]): string[] {
     }
     return `--${name}${value}`;
   });
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { readonly version: string }).version;
 }

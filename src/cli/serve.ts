@@ -1,6 +1,8 @@
 import { closeSync, openSync } from "node:fs";
 import { type Balancer, createBalancer } from "../balancer.js";
 import type { Config } from "../config/config.js";
+import type { OptionName } from "../config/options.js";
+import { type ConfigSources, originOf } from "../config/resolve.js";
 import type { Log } from "../core/log.js";
 import { FnlbError } from "../errors.js";
 import { systemClock } from "../system/clock.js";
@@ -14,11 +16,14 @@ const WATCH_INTERVAL_MS = 500;
 /** Runs a balancer until a signal ends it; resolves to the exit code. */
 export async function serve(origin: ConfigOrigin, { watches }: { readonly watches: boolean }): Promise<number> {
   const file = new WatchedFile(origin.path);
-  const { config } = loadConfig(origin, file.read());
+  const loaded = loadConfig(origin, file.read());
+  const { config } = loaded;
   const logger = openLogger(config);
   const { log } = logger;
-  const balancer = createBalancer(config, { log });
-  const reload = reloader(origin, file, balancer, logger);
+  const inForce = { sources: loaded.sources };
+  const placeOf = (name: OptionName, cluster?: string) => originOf(name, inForce.sources, cluster).place;
+  const balancer = createBalancer(config, { log, logLevel: logger, placeOf });
+  const reload = reloader(origin, file, balancer, logger, inForce);
   process.on("SIGHUP", () => {
     balancer.reopenLogs();
     logger.reopen();
@@ -53,12 +58,19 @@ export async function serve(origin: ConfigOrigin, { watches }: { readonly watche
 }
 
 /** Takes the config over as it is now; a bad one changes nothing and says why. */
-function reloader(origin: ConfigOrigin, file: WatchedFile, balancer: Balancer, logger: Logger): () => Promise<void> {
+function reloader(
+  origin: ConfigOrigin,
+  file: WatchedFile,
+  balancer: Balancer,
+  logger: Logger,
+  inForce: { sources: ConfigSources },
+): () => Promise<void> {
   return async () => {
     try {
-      const { config } = loadConfig(origin, file.read());
+      const { config, sources } = loadConfig(origin, file.read());
       proveLogFile(config);
       await balancer.reload(config);
+      inForce.sources = sources;
       logger.adopt(config);
     } catch (error) {
       if (!(error instanceof FnlbError)) throw error;

@@ -26,8 +26,3 @@ export function nodeStates(node: NodeStateFields): readonly NodeStateName[] {
   const states: NodeStateName[] = STATES.filter(([, test]) => test(node)).map(([name]) => name);
   return states.every((state) => state === "breaker-half-open") ? ["serving", ...states] : states;
 }
-
-/** Could it take a request whose cluster needs it? Suspects and ejected ones do when nobody else can. */
-export function isServable({ alive, check, mode }: NodeStateFields): boolean {
-  return alive && mode === "active" && (check === "off" || check === "passing");
-}

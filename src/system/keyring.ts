@@ -27,6 +27,11 @@ export interface AdoptedKeys {
   discard(): void;
 }
 
+/** A listener as far as its certificates go. */
+export interface SecuredListener {
+  readonly tls?: TlsListenerConfig | undefined;
+}
+
 /** What a listener adds to its certificates, see `TlsListening`. */
 export type ListeningOptions = Pick<TlsListening, "handshakeTimeoutMs" | "handshakesMax" | "admit">;
 
@@ -54,7 +59,7 @@ export class Keyring {
    * Reads what these need and what has not been read yet. Rejects with `ERR_OPTION`, which names the file that is at
    * fault, and then nothing has changed.
    */
-  async adopt(listeners: readonly ListenerConfig[], nodes: readonly NodeConfig[]): Promise<AdoptedKeys> {
+  async adopt(listeners: readonly SecuredListener[], nodes: readonly NodeConfig[]): Promise<AdoptedKeys> {
     const stores = new Map<string, CertificateStore>();
     for (const { tls } of listeners) {
       if (tls === undefined) continue;
@@ -118,11 +123,17 @@ export class Keyring {
     return this.#watch.run(signal);
   }
 
+  /** The certificates of a listener that has been adopted. */
+  certificatesOf(tls: TlsListenerConfig): CertificateStore {
+    const certificates = this.#stores.get(keyOfListener(tls));
+    assert(certificates !== undefined, "a listener that the keyring does not know");
+    return certificates;
+  }
+
   /** What `Sockets.listen` wants of one of the listeners; undefined for one that speaks in the clear. */
   listeningOf({ tls, proxyProtocol }: ListenerConfig, options: ListeningOptions): TlsListening | undefined {
     if (tls === undefined) return undefined;
-    const certificates = this.#stores.get(keyOfListener(tls));
-    assert(certificates !== undefined, "a listener that the keyring does not know");
+    const certificates = this.certificatesOf(tls);
     const { clock, log, counters } = this.#dependencies;
     return {
       ...options,
