@@ -111,10 +111,11 @@ export class AdminClient {
 
   /** What a refusal says: RFC 9457, or just a status. */
   #problem(status: number, value: Readonly<Record<string, unknown>> | undefined): string {
-    const { code, detail, title, pointer } = value ?? {};
+    const { code, detail, title, pointer, parameter } = value ?? {};
     const words = [String(status), ...(typeof code === "string" ? [code] : [])].join(" ");
     const reason = [detail, title].find((text) => typeof text === "string");
-    const place = typeof pointer === "string" && pointer !== "" ? ` (at ${pointer})` : "";
+    const field = [pointer, parameter].find((text) => typeof text === "string" && text !== "");
+    const place = field === undefined ? "" : ` (at ${field})`;
     const hint = status === 401 ? "; give the token by --admin-token or FNLB_ADMIN_TOKEN" : "";
     return plainText(`${words}${reason === undefined ? "" : `: ${reason}`}${place}${hint}`);
   }

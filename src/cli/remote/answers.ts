@@ -49,8 +49,8 @@ export interface ListenerAnswer {
 export interface StatusAnswer {
   readonly version: string;
   readonly pid: number;
-  /** ISO 8601. */
-  readonly startedAt: string;
+  /** ISO 8601; null before its listeners are open. */
+  readonly startedAt: string | null;
   readonly uptimeMs: number;
   readonly state: string;
   readonly ready: boolean;
@@ -61,7 +61,7 @@ export interface StatusAnswer {
   readonly tunnels: number;
   readonly queued: number;
   readonly requests: number;
-  readonly logLevel: string;
+  readonly logLevel: string | null;
   readonly clusters: readonly ClusterAnswer[];
   readonly listeners: readonly ListenerAnswer[];
 }

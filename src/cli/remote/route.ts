@@ -1,12 +1,10 @@
 import { explainConfig } from "../../assembly/explain-config.js";
 import type { Explanation, RequestSketch } from "../../core/operations.js";
-import { FnlbError } from "../../errors.js";
 import { EXIT } from "../exit.js";
 import { loadConfig } from "../load-config.js";
 import { UsageError } from "../usage-error.js";
 import type { CommandContext } from "./command.js";
 import { printExplanation } from "./explanation.js";
-import { Failure } from "./failure.js";
 import { printJson } from "./print-json.js";
 
 /**
@@ -47,13 +45,8 @@ function explainOffline({ call, env }: CommandContext, request: RequestSketch): 
   const nodes = call.text("nodes");
   const path = call.text("config") ?? "";
   const { config } = loadConfig({ options: nodes === undefined ? {} : { nodes }, env, path });
-  try {
-    const explanation = explainConfig(config, request);
-    return { text: JSON.stringify(explanation), explanation };
-  } catch (error) {
-    if (!(error instanceof FnlbError)) throw error;
-    throw new Failure(`could not explain ${request.url}: ${error.code}: ${error.message}`, { cause: error });
-  }
+  const explanation = explainConfig(config, request);
+  return { text: JSON.stringify(explanation), explanation };
 }
 
 function readRequest({ call }: CommandContext): RequestSketch {

@@ -9,7 +9,7 @@ export function headLines(status: StatusAnswer): string[] {
   const { version, pid, state, ready, uptimeMs, store, sockets, logLevel } = status;
   const readiness = ready ? "ready" : "not ready";
   return [
-    `fnlb ${version}, process ${pid}: ${state}, ${readiness}, up ${ageText(uptimeMs)}, store ${store}, ${sockets} sockets, log level ${logLevel}`,
+    `fnlb ${version}, process ${pid}: ${state}, ${readiness}, up ${ageText(uptimeMs)}, store ${store}, ${sockets} sockets, log level ${logLevel ?? "unknown"}`,
     [
       counted(status.connections, "connection"),
       counted(status.exchanges, "exchange"),

@@ -52,9 +52,8 @@ export function watchFrame({ place, current, previous, silence, columns, rows, h
 /** One line for each cluster, for files and pipes. */
 export function watchLines(current: Sample, previous: Sample | undefined): string[] {
   const rates = ratesOf(current, previous);
-  const time = new Date(Date.parse(current.status.startedAt) + current.status.uptimeMs);
-  // A server whose clock says nothing that is a time is not worth an end.
-  const stamp = Number.isNaN(time.getTime()) ? "-" : time.toISOString();
+  const { startedAt, uptimeMs } = current.status;
+  const stamp = startedAt === null ? "-" : new Date(Date.parse(startedAt) + uptimeMs).toISOString();
   return current.status.clusters.map((cluster) =>
     plainText(
       [
