@@ -6,7 +6,8 @@ import { parseAllDocuments } from "yaml";
 import { parseListenAddress } from "../../src/config/listen-address.js";
 import { environmentName, OPTION_LIST } from "../../src/config/options.js";
 import { resolveConfig } from "../../src/config/resolve.js";
-import { ROOT } from "../support/program.js";
+import { startFunctionNodes } from "../support/function-node.js";
+import { ROOT, runProgram } from "../support/program.js";
 
 interface Probe {
   readonly httpGet: { readonly path: string; readonly port: string };
@@ -139,6 +140,31 @@ describe("the Kubernetes manifest", () => {
     assert.equal(readinessProbe.httpGet.path, "/readyz");
     assert.equal(livenessProbe?.httpGet.path, "/healthz");
     assert.equal(startupProbe?.httpGet.path, "/healthz");
+  });
+
+  it("has probes that need no token, and the one for traffic fails before fnlb refuses any", async (t) => {
+    const [a] = await startFunctionNodes(t, 1);
+    // As in the pod, but for the addresses, and for what only a cluster has.
+    const { FNLB_DISCOVER: _, FNLB_DISCOVER_MAX_INTERVAL: __, FNLB_STORE: ___, ...env } = environment;
+    const places = { FNLB_LISTEN: "127.0.0.1:0", FNLB_ADMIN: "127.0.0.1:0", FNLB_NODES: a.address };
+    const program = runProgram(t, [], { env: { ...env, ...places } });
+    const traffic = `http://127.0.0.1:${await program.port()}`;
+    const admin = `http://${(await program.event("admin_listening")).address}`;
+    const ask = async (url: string) => {
+      const response = await fetch(url);
+      await response.arrayBuffer();
+      return [response.status, response.headers.get("connection")] as const;
+    };
+    const { startupProbe, readinessProbe, livenessProbe } = container;
+    for (const probe of [startupProbe, readinessProbe, livenessProbe]) {
+      assert.equal((await ask(`${admin}${probe?.httpGet.path}`))[0], 200);
+    }
+    assert.equal((await ask(`${admin}/v1/nodes`))[0], 401);
+    program.signal("SIGTERM");
+    await program.event("signal");
+    assert.equal((await ask(`${admin}${readinessProbe.httpGet.path}`))[0], 503);
+    assert.equal((await ask(`${admin}${livenessProbe?.httpGet.path}`))[0], 200);
+    assert.deepEqual(await ask(`${traffic}/x`), [200, "close"]);
   });
 
   it("has a token, from a secret that stands in no file", () => {
