@@ -113,7 +113,7 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
     )
     .command(
       "healthcheck",
-      "ask the balancer at its first listener how it is: exit code 0 or 1",
+      "ask the balancer whether it is ready, at --admin or else its first listener: exit code 0 or 1",
       {},
       choose("healthcheck"),
     )

@@ -1,78 +1,16 @@
+import type { NODE_CHANGE } from "../../admin/node-routes.js";
+import type { ValueOf } from "../../admin/schema.js";
+import type { STATUS } from "../../admin/status-routes.js";
+import type { CLUSTER, LISTENER, NODE } from "../../admin/views.js";
 import type { AdminAnswer, AdminClient } from "./admin-client.js";
 import { Refusal } from "./admin-client.js";
 
-/** What this client reads of the answers of the admin API; docs/admin-api.md says what else is in them. */
-
-export interface Latency {
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99: number;
-}
-
-export interface ClusterAnswer {
-  readonly name: string;
-  readonly policy: string;
-  /** How many. */
-  readonly nodes: number;
-  readonly serving: number;
-  readonly inFlight: number;
-  readonly queued: number;
-  readonly isPanic: boolean;
-  /** Since the start. */
-  readonly requests: number;
-  readonly problems: Readonly<Record<string, number>>;
-  /** Null before the first answer. */
-  readonly latencyMs: Latency | null;
-}
-
-export interface NodeAnswer {
-  readonly cluster: string;
-  readonly id: string;
-  readonly states: readonly string[];
-  readonly mode: string;
-  readonly weight: number;
-  readonly inFlight: number;
-  readonly connections: number;
-  /** Since it joined its cluster. */
-  readonly attempts: number;
-  readonly faults: number;
-  readonly latencyMs: Latency | null;
-}
-
-export interface ListenerAnswer {
-  readonly id: string;
-  readonly state: string;
-  readonly isTls: boolean;
-  readonly takesProxyHeaders: boolean;
-}
-
-export interface StatusAnswer {
-  readonly version: string;
-  readonly pid: number;
-  /** ISO 8601; null before its listeners are open. */
-  readonly startedAt: string | null;
-  readonly uptimeMs: number;
-  readonly state: string;
-  readonly ready: boolean;
-  readonly store: string;
-  readonly sockets: string;
-  readonly connections: number;
-  readonly exchanges: number;
-  readonly tunnels: number;
-  readonly queued: number;
-  readonly requests: number;
-  readonly logLevel: string | null;
-  readonly clusters: readonly ClusterAnswer[];
-  readonly listeners: readonly ListenerAnswer[];
-}
-
-/** What became of a change, and the changed thing as it is now. */
-export interface ChangeAnswer {
-  readonly result: string;
-  readonly node?: NodeAnswer;
-  readonly listener?: ListenerAnswer;
-  readonly level?: string;
-}
+/** What the admin API answers, by the schemas that it describes itself with. */
+export type StatusAnswer = ValueOf<typeof STATUS>;
+export type ClusterAnswer = ValueOf<typeof CLUSTER>;
+export type ListenerAnswer = ValueOf<typeof LISTENER>;
+export type NodeAnswer = ValueOf<typeof NODE>;
+export type NodeChangeAnswer = ValueOf<typeof NODE_CHANGE>;
 
 /** The status, with its text. */
 export async function askStatus(admin: AdminClient, signal?: AbortSignal) {

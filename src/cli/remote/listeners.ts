@@ -1,6 +1,6 @@
 import { parseListenAddress } from "../../config/listen-address.js";
 import { EXIT } from "../exit.js";
-import { askListeners, type ChangeAnswer } from "./answers.js";
+import { askListeners } from "./answers.js";
 import type { CommandContext } from "./command.js";
 import { eachItem } from "./each-item.js";
 import { printJson } from "./print-json.js";
@@ -33,10 +33,7 @@ function setStates({ admin, terminal, call }: CommandContext, state: "open" | "p
       body: { state },
     });
     if (call.isSet("json")) printJson(terminal, text);
-    else
-      terminal.write(
-        `${plainText(id)}: ${state}${(value as unknown as ChangeAnswer).result === "unchanged" ? " already" : ""}\n`,
-      );
+    else terminal.write(`${plainText(id)}: ${state}${value.result === "unchanged" ? " already" : ""}\n`);
   });
 }
 

@@ -1,6 +1,6 @@
 import { UsageError } from "../usage-error.js";
 import type { AdminRequest } from "./admin-client.js";
-import { type ChangeAnswer, nodePath } from "./answers.js";
+import { type NodeChangeAnswer, nodePath } from "./answers.js";
 import type { CommandContext } from "./command.js";
 import { eachItem } from "./each-item.js";
 import { ClusterFinder, type TypedNode, typedNode } from "./node-place.js";
@@ -126,14 +126,14 @@ export async function changeNode(
   context: CommandContext,
   { cluster, id }: NodePlace,
   { verb, method = "PATCH", action = "", body, outcome, unchanged = `${outcome} already` }: NodeEdit,
-): Promise<ChangeAnswer> {
+): Promise<NodeChangeAnswer> {
   const { text, value } = await context.admin.ask({
     purpose: `${verb} ${id} of cluster ${cluster}`,
     method,
     path: `${nodePath(cluster, id)}${action}`,
     ...(body === undefined ? {} : { body }),
   });
-  const change = value as unknown as ChangeAnswer;
+  const change = value as unknown as NodeChangeAnswer;
   say(context, text, `${id}: ${change.result === "unchanged" ? unchanged : outcome}`);
   return change;
 }
