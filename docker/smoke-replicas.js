@@ -142,6 +142,8 @@ for (const replica of [one, two]) {
   replica.start();
 }
 
+const page = await fetch(one.admin);
+require(page.status === 200 && (await page.text()).includes("<html"), "the dashboard is in the image");
 require((await two.askAll()) === "node-a node-b", "two nodes serve at first");
 
 const added = await fnlb(replica1, "nodes", "add", "node-c");

@@ -122,7 +122,10 @@ export class AdminApi implements AdminServerHandler {
     const read = await settle(() => readRequest(route, routed, call, actor));
     if ("refused" in read) await send(request, response, read.refused);
     else if (request.method === "HEAD") await send(request, response, { status: 200, body: "", type: "" });
-    else route.stream(read.value, response);
+    else {
+      const opened = await settle(() => route.stream?.(read.value, response));
+      if ("refused" in opened) await send(request, response, opened.refused);
+    }
   }
 
   async #handle(route: AdminRoute, routed: RoutedPath, call: Call, actor: string): Promise<AdminAnswer> {
@@ -144,11 +147,15 @@ export class AdminApi implements AdminServerHandler {
     asked: AdminRequest | undefined,
     outcome: AdminAnswer | string,
   ): void {
-    const { log } = this.#dependencies;
+    const { log, counters } = this.#dependencies;
     const change = asked?.body === undefined ? {} : { change: asked.body };
     const fields = { actor, client, action, ...asked?.params, ...change };
-    if (typeof outcome === "string") log.warn({ event: "admin_refused", ...fields, code: outcome });
-    else log.info({ event: "admin_change", ...fields, ...outcome.about, result: resultOf(outcome.body) });
+    if (typeof outcome === "string") {
+      log.warn({ event: "admin_refused", ...fields, code: outcome });
+      return;
+    }
+    counters.adminChanges++;
+    log.info({ event: "admin_change", ...fields, ...outcome.about, result: resultOf(outcome.body) });
   }
 }
 
@@ -211,7 +218,7 @@ async function send(request: IncomingMessage, response: ServerResponse, answer: 
       headers["content-encoding"] = "gzip";
     }
   }
-  if (status !== 204) headers["content-length"] = `${bytes.length}`;
+  if (status !== 204 && status !== 304) headers["content-length"] = `${bytes.length}`;
   if (response.destroyed) return;
   response.writeHead(status, headers);
   response.end(bytes);

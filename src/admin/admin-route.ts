@@ -69,7 +69,7 @@ export interface AdminRoute {
   readonly errors?: readonly ErrorCode[];
   /** Rejects with an `FnlbError`, whose code decides the status. */
   readonly handle?: (request: AdminRequest) => AdminAnswer | Promise<AdminAnswer>;
-  /** Instead of `handle`: writes the response itself, until the signal aborts. */
+  /** Instead of `handle`: writes the response itself, until the signal aborts. Throws an `FnlbError` before anything is written. */
   readonly stream?: (request: AdminRequest, response: ServerResponse) => void;
 }
 

@@ -1,6 +1,7 @@
 import type { AdminRoute } from "./admin-route.js";
 import { clusterRoutes } from "./cluster-routes.js";
 import { configRoutes } from "./config-routes.js";
+import { type DashboardParts, dashboardRoutes } from "./dashboard-routes.js";
 import { healthRoutes } from "./health-routes.js";
 import { listenerRoutes } from "./listener-routes.js";
 import { nodeRoutes } from "./node-routes.js";
@@ -10,7 +11,7 @@ import { statusRoutes } from "./status-routes.js";
 import type { AdminSubject } from "./subject.js";
 
 /** Everything that the admin API answers, the document that describes it last. */
-export function adminRoutes(subject: AdminSubject): readonly AdminRoute[] {
+export function adminRoutes(subject: AdminSubject, dashboard: DashboardParts): readonly AdminRoute[] {
   const routes = [
     ...healthRoutes(subject),
     ...statusRoutes(subject),
@@ -19,6 +20,7 @@ export function adminRoutes(subject: AdminSubject): readonly AdminRoute[] {
     ...listenerRoutes(subject),
     ...routingRoutes(subject),
     ...configRoutes(subject),
+    ...dashboardRoutes(dashboard),
   ];
   return [...routes, openApiRoute(routes, subject.version)];
 }

@@ -142,10 +142,14 @@ export const COUNTER_FAMILIES: readonly CounterFamily[] = [
   alone("fnlb_load_waits_forgotten", "loadWaitsForgotten", "Load waits that were dropped to make room for others."),
   alone("fnlb_interim_responses_dropped", "interimResponsesDropped", "Interim responses that were not passed on."),
   alone("fnlb_admin_requests", "adminRequests", "Requests to the admin API."),
+  alone("fnlb_admin_changes", "adminChanges", "Changes that it was asked for and made, or found made already."),
   alone(
     "fnlb_admin_requests_refused",
     "adminRequestsRefused",
     "Those without a good token or certificate, or from other sites.",
   ),
   alone("fnlb_access_log_lines_dropped", "accessLogLinesDropped", "Lines that the access log had no room for."),
+  alone("fnlb_event_streams_refused", "eventStreamsRefused", "Streams of the dashboard above how many there may be."),
+  alone("fnlb_event_streams_cut", "eventStreamsCut", "Streams of the dashboard whose reader had stopped reading."),
+  alone("fnlb_event_frames_skipped", "eventFramesSkipped", "Frames that a stream left out for a slow reader."),
 ];

@@ -12,6 +12,7 @@ import { FnlbError } from "../errors.js";
 import type { Keyring } from "../system/keyring.js";
 import { packageVersion } from "../system/package-version.js";
 import { readRuntime } from "../system/runtime-meter.js";
+import { type Dashboard, openDashboard } from "./dashboard.js";
 
 export interface AdminDependencies {
   readonly clock: Clock;
@@ -36,6 +37,7 @@ export interface OpenedAdmin {
 interface OpenAdmin {
   readonly server: AdminServer;
   readonly api: AdminApi;
+  readonly dashboard: Dashboard;
   readonly key: string;
 }
 
@@ -76,7 +78,7 @@ export class Admin {
       );
     }
     const opened = { ...(await this.#openOne(address, config)), key };
-    return { commit: () => this.#replace(opened), discard: () => opened.server.close() };
+    return { commit: () => this.#replace(opened), discard: () => closeOne(opened) };
   }
 
   async #openOne(address: OnAddress, config: AdminChoice): Promise<Omit<OpenAdmin, "key">> {
@@ -89,13 +91,19 @@ export class Admin {
       version: packageVersion(),
       pid: process.pid,
     };
-    const api = new AdminApi({ clock, log, counters }, adminRoutes(subject), settingsOf(address, config));
-    const server = await openAdminServer(clock, api, {
-      address,
-      certificates: this.#certificatesOf(config),
-      asksCertificates: config.adminClientCaFile !== "",
-    });
-    return { server, api };
+    const dashboard = await openDashboard({ clock, counters }, subject);
+    const api = new AdminApi({ clock, log, counters }, adminRoutes(subject, dashboard), settingsOf(address, config));
+    try {
+      const server = await openAdminServer(clock, api, {
+        address,
+        certificates: this.#certificatesOf(config),
+        asksCertificates: config.adminClientCaFile !== "",
+      });
+      return { server, api, dashboard };
+    } catch (error) {
+      await dashboard.close();
+      throw error;
+    }
   }
 
   #certificatesOf(config: AdminChoice): ServedCertificates | undefined {
@@ -119,7 +127,7 @@ export class Admin {
     }
     if (before === undefined) return;
     log.info({ event: "admin_closed", address: before.server.address });
-    const closing = before.server.close();
+    const closing = closeOne(before);
     this.#closing.add(closing);
     void closing.then(() => this.#closing.delete(closing));
   }
@@ -129,6 +137,11 @@ export class Admin {
     this.#replace(undefined);
     await Promise.all(this.#closing);
   }
+}
+
+async function closeOne({ server, dashboard }: OpenAdmin): Promise<void> {
+  await dashboard.close();
+  await server.close();
 }
 
 function settingsOf(address: OnAddress, config: AdminChoice): AdminSettings {

@@ -71,7 +71,11 @@ export class Counters {
   connectionsEndedByRequestLimit = 0;
   interimResponsesDropped = 0;
   accessLogLinesDropped = 0;
+  eventStreamsRefused = 0;
+  eventStreamsCut = 0;
+  eventFramesSkipped = 0;
   adminRequests = 0;
   adminRequestsRefused = 0;
+  adminChanges = 0;
   adminConnectionsRefusedByLimit = 0;
 }

@@ -103,6 +103,20 @@ export class Histogram {
     return new Histogram(this.#counts.slice(), this.#sumMs);
   }
 
+  /** What has been added since this was a copy of `earlier`. */
+  since(earlier: Histogram): Histogram {
+    return new Histogram(
+      this.#counts.map((count, index) => count - earlier.#counts[index]),
+      this.#sumMs - earlier.#sumMs,
+    );
+  }
+
+  /** Adds every sample of another one. */
+  merge(other: Histogram): void {
+    for (let index = 0; index < this.#counts.length; index++) this.#counts[index] += other.#counts[index];
+    this.#sumMs += other.#sumMs;
+  }
+
   /** What fits into a line. */
   toJSON(): unknown {
     const quantiles = { p50Ms: this.quantile(0.5), p90Ms: this.quantile(0.9), p99Ms: this.quantile(0.99) };

@@ -58,6 +58,8 @@ describe("the package", () => {
     const paths = files.map(({ path }) => path);
     for (const path of ["bin/fnlb.js", "dist/cli/main.js", "dist/cli/demo-node.js", "dist/index.d.ts", "package.json"])
       assert.ok(paths.includes(path), path);
+    for (const path of ["dashboard/index.html", "dashboard/dashboard.js", "dashboard/dashboard.css"])
+      assert.ok(paths.includes(path), path);
     for (const path of ["README.md", "docs/options.md", "docker/Dockerfile", "docker/compose.yaml"])
       assert.ok(paths.includes(path), path);
     assert.deepEqual(

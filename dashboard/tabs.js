@@ -1,0 +1,80 @@
+import { byId, create, setText } from "./document.js";
+
+/** Chooses one of several clusters; not there for one. The choice stands in the address, so that a link keeps it. */
+export class Tabs {
+  #list = byId("tabs");
+  /** @type {Map<string, { readonly button: HTMLButtonElement, readonly count: HTMLElement }>} */
+  #tabs = new Map();
+  #chosen = "";
+  #onChoice;
+
+  /** @param {(cluster: string) => void} onChoice */
+  constructor(onChoice) {
+    this.#onChoice = onChoice;
+    this.#chosen = decodeURIComponent(location.hash.slice(1));
+    this.#list.addEventListener("keydown", (event) => this.#onKey(event));
+  }
+
+  get chosen() {
+    return this.#chosen;
+  }
+
+  /** @param {readonly import("./shapes.js").ClusterShape[]} clusters */
+  update(clusters) {
+    const names = clusters.map(({ name }) => name);
+    if ([...this.#tabs.keys()].join("\n") !== names.join("\n")) this.#rebuild(names);
+    for (const { name, serving, nodes } of clusters) {
+      const tab = this.#tabs.get(name);
+      if (tab !== undefined) setText(tab.count, `${serving}/${nodes} serving`);
+    }
+    if (!names.includes(this.#chosen) && names.length > 0) this.choose(names[0]);
+  }
+
+  /** @param {string} name */
+  choose(name) {
+    if (!this.#tabs.has(name) || name === this.#chosen) return;
+    this.#chosen = name;
+    history.replaceState(null, "", `#${encodeURIComponent(name)}`);
+    this.#mark();
+    this.#onChoice(name);
+  }
+
+  /** @param {readonly string[]} names */
+  #rebuild(names) {
+    this.#tabs = new Map(
+      names.map((name) => {
+        const button = create("button", "", name);
+        const count = create("span", "count");
+        button.type = "button";
+        button.setAttribute("role", "tab");
+        button.setAttribute("aria-controls", "cluster");
+        button.append(" ", count);
+        button.addEventListener("click", () => this.choose(name));
+        return [name, { button, count }];
+      }),
+    );
+    this.#list.replaceChildren(...[...this.#tabs.values()].map(({ button }) => button));
+    this.#list.hidden = names.length < 2;
+    this.#mark();
+  }
+
+  #mark() {
+    for (const [name, { button }] of this.#tabs) {
+      const isChosen = name === this.#chosen;
+      button.setAttribute("aria-selected", `${isChosen}`);
+      button.tabIndex = isChosen ? 0 : -1;
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #onKey(event) {
+    const names = [...this.#tabs.keys()];
+    const at = names.indexOf(this.#chosen);
+    const next = { ArrowRight: at + 1, ArrowLeft: at - 1 + names.length, Home: 0, End: names.length - 1 }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    const name = names[next % names.length];
+    this.choose(name);
+    this.#tabs.get(name)?.button.focus();
+  }
+}

@@ -1,0 +1,56 @@
+import { loadDashboardFiles } from "../admin/dashboard-files.js";
+import type { DashboardParts } from "../admin/dashboard-routes.js";
+import { EVENT_STREAMS_DEFAULTS, EventStreams, runEventStreams } from "../admin/event-streams.js";
+import { HISTORY_DEFAULTS, History, runHistory } from "../admin/history.js";
+import { statusView } from "../admin/status-routes.js";
+import type { AdminSubject } from "../admin/subject.js";
+import { nodeView } from "../admin/views.js";
+import type { Clock } from "../core/clock.js";
+import type { Counters } from "../core/counters.js";
+
+/** What the dashboard of a balancer shows, kept up to date. */
+export interface Dashboard extends DashboardParts {
+  /** Ends every stream; resolves when nothing of it is in flight. Twice is fine. */
+  close(): Promise<void>;
+}
+
+export interface DashboardDependencies {
+  readonly clock: Clock;
+  readonly counters: Counters;
+}
+
+/** Rejects where a file of the package cannot be read. */
+export async function openDashboard(
+  { clock, counters }: DashboardDependencies,
+  subject: AdminSubject,
+): Promise<Dashboard> {
+  const files = await loadDashboardFiles();
+  const history = new History();
+  const status = () => ({ ...statusView(subject), nodes: subject.operations.snapshot().nodes.map(nodeView) });
+  const streams = new EventStreams({ counters, status });
+  const end = new AbortController();
+  const snapshot = () => subject.operations.snapshot();
+  const loops = [
+    runHistory(
+      { clock, history, snapshot, onSample: (sample) => streams.addSample(sample) },
+      HISTORY_DEFAULTS,
+      end.signal,
+    ),
+    runEventStreams({ clock, streams, transitions: () => transitionsOf(counters) }, EVENT_STREAMS_DEFAULTS, end.signal),
+  ];
+  return {
+    files,
+    history,
+    streams,
+    async close() {
+      end.abort();
+      await Promise.all(loops);
+    },
+  };
+}
+
+/** What somebody who looks wants to see at once. */
+function transitionsOf(counters: Counters): number {
+  const { nodeDeaths, nodeRevivals, nodeSuspicions, nodesEjected, breakersOpened, adminChanges } = counters;
+  return nodeDeaths + nodeRevivals + nodeSuspicions + nodesEjected + breakersOpened + adminChanges;
+}
