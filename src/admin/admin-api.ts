@@ -94,6 +94,10 @@ export class AdminApi implements AdminServerHandler {
 
   async #answer(call: Call, response: ServerResponse): Promise<void> {
     const { request, method, path } = call;
+    if (!hasHost(request)) {
+      await send(request, response, problemAnswer("ERR_BAD_REQUEST", "there must be one Host field"));
+      return;
+    }
     const routed = this.#router.find(path);
     // Others have no route, and so are answered 405.
     const route = routed?.byMethod.get(method as AdminMethod);
@@ -157,6 +161,12 @@ export class AdminApi implements AdminServerHandler {
     counters.adminChanges++;
     log.info({ event: "admin_change", ...fields, ...outcome.about, result: resultOf(outcome.body) });
   }
+}
+
+/** RFC 9112 §3.2: exactly one, but for HTTP/1.0, which may have none. */
+function hasHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
+  const count = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
+  return count === 1 || (count === 0 && httpVersion === "1.0");
 }
 
 function challengeOf(code: string): Readonly<Record<string, string>> {

@@ -156,7 +156,8 @@ function createOne({ certificates, asksCertificates }: AdminServerOptions): {
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     connectionsCheckingInterval: LOOK_INTERVAL_MS,
-    requireHostHeader: true,
+    // Those without one are answered like the others.
+    requireHostHeader: false,
     insecureHTTPParser: false,
   };
   if (certificates === undefined) return { server: createServer(limits), secure: () => {}, stopSwaps: () => {} };

@@ -1,8 +1,7 @@
-import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 
-/** Version of fnlb, as its package says. */
+/** Version of fnlb, as its package says, wherever in it this was compiled to. */
 export function packageVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   // Our own file, which npm does not publish without a version.
-  return (JSON.parse(text) as { readonly version: string }).version;
+  return (createRequire(import.meta.url)("fnlb/package.json") as { readonly version: string }).version;
 }

@@ -96,14 +96,15 @@ complete -F _fnlb fnlb
 `;
 }
 
+/** `options` is a name of zsh's own. */
 function zshScript({ commands, valued }: CompletionTable): string {
   const commandCases = commands.map(({ command, next, options, items }) => {
     const { kind, words } = kindOf(items);
-    return `    (${quoted(command)}) next=(${[...next, ...words].join(" ")}) options=(${options.join(" ")}) kind=${kind} ;;`;
+    return `    (${quoted(command)}) next=(${[...next, ...words].join(" ")}) flags=(${options.join(" ")}) kind=${kind} ;;`;
   });
   const optionCases = valued.map(({ option, value }) => {
     const { kind, words } = kindOf(value);
-    return `    (${option}) next=(${words.join(" ")}) options=() kind=${kind} ;;`;
+    return `    (${option}) next=(${words.join(" ")}) flags=() kind=${kind} ;;`;
   });
   return `#compdef fnlb
 # Completion of fnlb in zsh: source <(fnlb completion zsh), behind compinit
@@ -123,7 +124,7 @@ ${optionCases.join("\n")}
 
 _fnlb() {
   local kind=""
-  local -a next options
+  local -a next flags
   _fnlb_command ""
   if ((CURRENT > 2)); then _fnlb_command "$words[2]"; fi
   if ((CURRENT > 3)); then _fnlb_command "$words[2] $words[3]"; fi
@@ -132,7 +133,7 @@ _fnlb() {
   elif ((CURRENT > 2)) && _fnlb_option "$words[CURRENT-1]"; then
     :
   elif [[ $PREFIX == -* ]]; then
-    compadd -a options
+    compadd -a flags
     return
   fi
   case "$kind" in

@@ -19,8 +19,9 @@ export class Screen {
   /** Lines that fit. */
   paint(lines: readonly string[]): void {
     if (!this.#isOpen) return;
-    // From the top, each line cleared behind its end and everything behind the last: nothing is blank in between.
-    this.#terminal.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join("\r\n")}\x1b[J`);
+    // Each line is cleared before it is written: behind one that is as wide as the terminal, that would take its last cell.
+    const text = lines.map((line) => `\x1b[2K${line}`).join("\n");
+    this.#terminal.write(`\x1b[H${text}${lines.length < this.#terminal.rows() ? "\n\x1b[J" : ""}`);
   }
 
   close(): void {
