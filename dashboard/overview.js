@@ -14,7 +14,7 @@ export class Overview {
 
   /** @param {import("./shapes.js").StatusShape} status */
   update(status) {
-    const { version, pid, uptimeMs, state, ready, store, sockets, nodes } = status;
+    const { version, pid, uptimeMs, state, ready, store, nodes } = status;
     setText(byId("process"), `${version} · process ${pid} · up ${duration(uptimeMs)}`);
     const isDraining = state === "draining";
     const word = isDraining ? "Draining" : ready ? "Ready" : "Not ready";
@@ -28,7 +28,7 @@ export class Overview {
     const waiting = status.queued > 0 ? `${short(status.queued)} waiting` : "none waiting";
     setText(byId("in-flight-note"), waiting);
     setText(byId("connections"), short(status.connections));
-    setText(byId("connections-note"), `${counted(status.tunnels, "tunnel")} · ${sockets} sockets`);
+    setText(byId("connections-note"), counted(status.tunnels, "tunnel"));
     show(this.#store, store, () =>
       badge(store === "up" ? "serving" : "dead", store === "up" ? "good" : "bad", store === "up" ? "Up" : store),
     );

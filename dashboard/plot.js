@@ -3,6 +3,8 @@ import { createSvg, setAttribute } from "./document.js";
 const WIDTH = 150;
 const HEIGHT = 28;
 
+/** @typedef {"rate" | "errors" | "p50Ms" | "p99Ms"} LineName */
+
 /**
  * A line over the last minutes. Plots of one kind share a scale, so that they can be compared; what a line shows is
  * said in words as well.
@@ -14,12 +16,12 @@ export class Plot {
     preserveAspectRatio: "none",
     role: "img",
   });
-  /** @type {readonly { readonly name: string, readonly area: SVGPathElement | undefined, readonly line: SVGPathElement }[]} */
+  /** @type {readonly { readonly name: LineName, readonly area: SVGPathElement | undefined, readonly line: SVGPathElement }[]} */
   #lines;
 
   /**
    * @param {Element} parent
-   * @param {readonly { readonly name: "rate" | "errors" | "p50Ms" | "p99Ms", readonly className?: string, readonly isFilled?: boolean }[]} lines
+   * @param {readonly { readonly name: LineName, readonly className?: string, readonly isFilled?: boolean }[]} lines
    */
   constructor(parent, lines) {
     this.#svg.append(createSvg("path", { class: "base", d: `M0 ${HEIGHT}H${WIDTH}` }));
@@ -40,7 +42,7 @@ export class Plot {
   draw(series, { samplesMax, top, text }) {
     setAttribute(this.#svg, "aria-label", text);
     for (const { name, area, line } of this.#lines) {
-      const values = name === "errors" ? withoutIdle(series[name]) : series[name];
+      const values = name === "errors" ? withoutIdle(series.errors) : series[name];
       const parts = runsOf(values, { samplesMax, top });
       setAttribute(line, "d", parts.map(({ path }) => path).join(""));
       if (area !== undefined) {

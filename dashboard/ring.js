@@ -146,7 +146,7 @@ export class Ring {
     order.slice(0, ORDER_MAX).forEach(({ id, states, isEligible }) => {
       const lands = isFixed && id === node;
       const item = create("li", lands ? "lands" : "");
-      const place = !isEligible ? "passed by" : !isFixed ? "may" : lands ? "lands on" : "falls to";
+      const place = !isEligible ? "skips" : !isFixed ? "may" : lands ? "lands on" : "falls to";
       const words = create("span");
       showStates(words, states);
       item.append(create("span", "place", place), create("span", "id", id), words);

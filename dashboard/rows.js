@@ -50,6 +50,7 @@ export class Rows {
       let row = this.#rows.get(node.id);
       if (row === undefined) {
         row = new Row(this.#template, this.#actions);
+        row.draw(emptySeries(), { sum: 0, most: 0, rateTop: 1, latencyTop: 1 });
         this.#rows.set(node.id, row);
       }
       row.update(node, index);
@@ -79,9 +80,10 @@ export class Rows {
     );
     setText(this.#rateScale, all.length === 0 ? "" : `0 to ${short(rateTop)}`);
     setText(this.#latencyScale, all.length === 0 ? "" : `0 to ${latency(latencyTop)}`);
-    let sum = 0;
-    for (const { rate } of all) sum += meanOfLast(rate, SHARE_SAMPLES) ?? 0;
-    for (const [id, row] of this.#rows) row.draw(series.get(id) ?? emptySeries(), { sum, rateTop, latencyTop });
+    const means = all.map(({ rate }) => meanOfLast(rate, SHARE_SAMPLES) ?? 0);
+    const sum = means.reduce((total, mean) => total + mean, 0);
+    const scale = { sum, most: Math.max(0, ...means), rateTop, latencyTop };
+    for (const [id, row] of this.#rows) row.draw(series.get(id) ?? emptySeries(), scale);
   }
 
   /** @param {string | undefined} id of the node where a URL lands */
@@ -171,14 +173,15 @@ class Row {
 
   /**
    * @param {import("./series.js").Series} series
-   * @param {{ readonly sum: number, readonly rateTop: number, readonly latencyTop: number }} scale
+   * @param {{ readonly sum: number, readonly most: number, readonly rateTop: number, readonly latencyTop: number }} scale
    */
-  draw(series, { sum, rateTop, latencyTop }) {
+  draw(series, { sum, most, rateTop, latencyTop }) {
     const { share, shareText, rate, errors, latency: latencyText } = this.#parts;
     const own = meanOfLast(series.rate, SHARE_SAMPLES);
     const ownShare = own === null || sum === 0 ? null : own / sum;
     setText(shareText, percent(ownShare));
-    share.style.setProperty("--share", (ownShare ?? 0).toFixed(3));
+    // Against the largest one: the equal shares of a hundred nodes would all be dots.
+    share.style.setProperty("--share", ownShare === null ? "0" : ((own ?? 0) / most).toFixed(3));
     setText(rate, short(last(series.rate)));
     const failing = last(series.errors) ?? null;
     setText(errors, failing === 0 ? "0" : short(failing));

@@ -48,7 +48,6 @@ export interface StatusShape {
   readonly state: "serving" | "draining";
   readonly ready: boolean;
   readonly store: string;
-  readonly sockets: string;
   readonly connections: number;
   readonly exchanges: number;
   readonly tunnels: number;

@@ -20,7 +20,7 @@ export function adminRoutes(subject: AdminSubject, dashboard: DashboardParts): r
     ...listenerRoutes(subject),
     ...routingRoutes(subject),
     ...configRoutes(subject),
-    ...dashboardRoutes(dashboard),
+    ...dashboardRoutes(dashboard, subject),
   ];
   return [...routes, openApiRoute(routes, subject.version)];
 }

@@ -4,6 +4,7 @@ import { type DashboardFiles, isFresh } from "./dashboard-files.js";
 import type { EventStreams } from "./event-streams.js";
 import type { History } from "./history.js";
 import { list, nullable, number, object, text, whole } from "./schema.js";
+import type { AdminSubject } from "./subject.js";
 
 /** What the dashboard is made of. */
 export interface DashboardParts {
@@ -27,7 +28,10 @@ const HISTORY = object(
 );
 
 /** The page and what it is drawn from. */
-export function dashboardRoutes({ files, history, streams }: DashboardParts): readonly AdminRoute[] {
+export function dashboardRoutes(
+  { files, history, streams }: DashboardParts,
+  { config }: Pick<AdminSubject, "config">,
+): readonly AdminRoute[] {
   return [
     adminRoute({
       method: "GET",
@@ -39,7 +43,9 @@ export function dashboardRoutes({ files, history, streams }: DashboardParts): re
       answers: { 200: { description: "In samples of two seconds.", schema: HISTORY } },
       errors: ["ERR_NOT_FOUND"],
       handle({ query: { cluster } }) {
-        const view = history.view(cluster);
+        // One that has just come has no sample yet.
+        const isNew = config().clusters.some(({ name }) => name === cluster);
+        const view = history.view(cluster) ?? (isNew ? history.view() : undefined);
         if (view === undefined) throw new FnlbError("ERR_NOT_FOUND", `there is no cluster "${cluster}"`);
         return { ...ok(view), isCompressible: true };
       },

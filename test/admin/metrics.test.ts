@@ -5,13 +5,13 @@ import { COUNTER_FAMILIES } from "../../src/admin/counter-families.js";
 import { metricsText } from "../../src/admin/metrics.js";
 import { OPTIONS } from "../../src/config/options.js";
 import { AnswerStats } from "../../src/core/answer-stats.js";
-import { ClusterStats } from "../../src/core/cluster-stats.js";
 import { Counters } from "../../src/core/counters.js";
 import { Histogram } from "../../src/core/histogram.js";
 import { NodeStats } from "../../src/core/node-stats.js";
 import type { RuntimeReading } from "../../src/core/runtime-reading.js";
-import type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "../../src/core/snapshot.js";
+import type { BalancerSnapshot } from "../../src/core/snapshot.js";
 import { parseExposition, sampleValue } from "../support/exposition.js";
+import { clusterOf, nodeOf, snapshotOf } from "../support/snapshots.js";
 
 const RUNTIME: RuntimeReading = {
   runtime: "v20.0.0",
@@ -26,70 +26,6 @@ const RUNTIME: RuntimeReading = {
   externalBytes: 3e6,
   descriptorsMax: 20_000,
 };
-
-function nodeOf(given: Partial<NodeSnapshot> = {}): NodeSnapshot {
-  return {
-    cluster: "default",
-    id: "a:80",
-    origin: "config",
-    alive: true,
-    suspect: false,
-    ejected: false,
-    check: "off",
-    breaker: "closed",
-    mode: "active",
-    weight: 1,
-    inFlight: 0,
-    connections: 0,
-    idleConnections: 0,
-    stats: new NodeStats(),
-    ...given,
-  };
-}
-
-function clusterOf(given: Partial<ClusterSnapshot> = {}): ClusterSnapshot {
-  return {
-    name: "default",
-    policy: "ring-hash",
-    registryVersion: "",
-    canServe: true,
-    stats: new ClusterStats(),
-    queued: 0,
-    inFlight: 0,
-    retryTokens: 10,
-    isPanic: false,
-    limits: {
-      queueMax: 0,
-      clusterConnectionsMax: 0,
-      nodeConnectionsMax: 1024,
-      nodeIdleConnectionsMax: 100,
-      retryTokensMax: 100,
-    },
-    ...given,
-  };
-}
-
-function snapshotOf(given: Partial<BalancerSnapshot> = {}): BalancerSnapshot {
-  return {
-    startedAtMs: 1.7e12,
-    readiness: "ready",
-    sockets: "fast",
-    store: "up",
-    connections: 0,
-    handshakes: 0,
-    exchanges: 0,
-    tunnels: 0,
-    queued: 0,
-    timers: 0,
-    isDraining: false,
-    limits: { connectionsMax: 1000, tunnelsMax: 0 },
-    clusters: [clusterOf()],
-    nodes: [nodeOf()],
-    counters: new Counters(),
-    timerDelay: new Histogram(),
-    ...given,
-  };
-}
 
 function familiesOf(given: Partial<BalancerSnapshot> = {}) {
   return parseExposition(metricsText({ snapshot: snapshotOf(given), runtime: RUNTIME, version: "1.2.3" }));

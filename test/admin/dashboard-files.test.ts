@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { loadDashboardFiles } from "../../src/admin/dashboard-files.js";
+import { startBalancer } from "../support/balancer.js";
+
+const ADMIN = { admin: { kind: "tcp", host: "127.0.0.1", port: 0 } } as const;
+
+describe("the files of the dashboard", () => {
+  it("are served to whoever has no token, under a policy that lets nothing else in", async (t) => {
+    const { balancer } = await startBalancer(t, { nodes: [1], ...ADMIN, adminToken: "correct-horse-battery" });
+    const files = await loadDashboardFiles();
+    assert.ok(files.has("/") && files.has("/dashboard.js") && files.has("/dashboard.css"), [...files.keys()].join());
+    for (const [path, { body, type }] of files) {
+      const response = await fetch(`http://${balancer.adminAddress}${path}`);
+      assert.equal(response.status, 200, path);
+      assert.equal(await response.text(), body);
+      assert.equal(response.headers.get("content-type"), type);
+      assert.equal(
+        response.headers.get("content-security-policy"),
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+          "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+      );
+      assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+      assert.equal(response.headers.get("referrer-policy"), "no-referrer");
+      const etag = response.headers.get("etag") ?? "";
+      for (const [asked, status] of [
+        [etag, 304],
+        [`"x", ${etag.slice(2)}`, 304],
+        ['W/"x"', 200],
+      ] as const) {
+        const again = await fetch(`http://${balancer.adminAddress}${path}`, { headers: { "if-none-match": asked } });
+        assert.equal(again.status, status, `${path} ${asked}`);
+        assert.equal(again.headers.get("etag"), etag);
+        assert.equal((await again.text()).length > 0, status === 200);
+      }
+    }
+    assert.equal((await fetch(`http://${balancer.adminAddress}/v1/history`)).status, 401);
+    assert.equal((await fetch(`http://${balancer.adminAddress}/v1/events`)).status, 401);
+  });
+
+  it("are the modules that the page loads, and nothing that was left behind", async () => {
+    const files = await loadDashboardFiles();
+    const seen = new Set(["/"]);
+    for (const path of seen) {
+      const { body } = files.get(path) ?? assert.fail(`${path} is not there`);
+      for (const [, name] of body.matchAll(/(?:from "\.\/|(?:href|src)=")([\w-]+\.\w+)"/g)) seen.add(`/${name}`);
+    }
+    assert.deepEqual([...seen].sort(), [...files.keys()].sort());
+  });
+
+  it("put no text into the page as markup, and take nothing from elsewhere", () => {
+    for (const name of readdirSync("dashboard")) {
+      const text = readFileSync(`dashboard/${name}`, "utf8");
+      assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(/, name);
+      assert.doesNotMatch(text.replaceAll("http://www.w3.org/", ""), /https?:\/\/(?!host\/)/, name);
+      if (name.endsWith(".html")) assert.doesNotMatch(text, /<style|\sstyle=|\son\w+=|<script(?![^>]*src=)/, name);
+    }
+  });
+});
+
+describe("GET /v1/history", () => {
+  it("says what all clusters did, and of a cluster what its nodes did", async (t) => {
+    const { balancer } = await startBalancer(t, { nodes: [1, 2], ...ADMIN });
+    const ask = async (query: string) => {
+      const response = await fetch(`http://${balancer.adminAddress}/v1/history${query}`);
+      return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+    };
+    const all = await ask("");
+    assert.equal(all.status, 200);
+    assert.deepEqual(Object.keys(all.body), ["sequence", "intervalMs", "atMs", "total"]);
+    // A cluster that has no sample yet is there all the same.
+    assert.equal((await ask("?cluster=default")).status, 200);
+    assert.equal((await ask("?cluster=other")).status, 404);
+    assert.equal((await ask("?node=a")).status, 400);
+  });
+});
