@@ -36,6 +36,7 @@ describe("documentation", () => {
       "docs/metrics.md",
       "docs/architecture.md",
       "docs/discovery.md",
+      "docs/docker.md",
       "docs/cli.md",
       "docs/decisions/README.md",
       "bench/README.md",
