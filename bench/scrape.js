@@ -1,6 +1,6 @@
 // What a scrape costs the requests that wait meanwhile: taking the snapshot and writing it down happen in one turn.
 // `npm run build` first.
-import { metricsText } from "../dist/admin/metrics.js";
+import { metricsText } from "../dist/admin/metrics/metrics.js";
 import { createBalancer } from "../dist/balancer.js";
 import { resolveConfig } from "../dist/config/resolve.js";
 import { readRuntime } from "../dist/system/runtime-meter.js";

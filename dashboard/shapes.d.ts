@@ -1,4 +1,4 @@
-import type { HistoryPoint, HistorySample, HistorySeries, HistoryView } from "../src/admin/history.js";
+import type { HistoryPoint, HistorySample, HistorySeries, HistoryView } from "../src/admin/dashboard/history.js";
 import type { ExplainedNode, Explanation, RingView } from "../src/core/operations.js";
 
 export type { ExplainedNode, Explanation, HistoryPoint, HistorySample, HistorySeries, HistoryView, RingView };

@@ -1,7 +1,7 @@
 import { AdminApi, type AdminSettings } from "../admin/admin-api.js";
-import { adminRoutes } from "../admin/admin-routes.js";
 import { type AdminServer, openAdminServer, type ServedCertificates } from "../admin/admin-server.js";
-import type { AdminSubject } from "../admin/subject.js";
+import { adminRoutes } from "../admin/routes/admin-routes.js";
+import type { AdminSubject } from "../admin/routes/subject.js";
 import { type AdminAddress, type AdminChoice, adminTls } from "../config/admin.js";
 import { listenName } from "../config/listen-address.js";
 import type { Clock } from "../core/clock.js";

@@ -1,10 +1,10 @@
-import { loadDashboardFiles } from "../admin/dashboard-files.js";
-import type { DashboardParts } from "../admin/dashboard-routes.js";
-import { EVENT_STREAMS_DEFAULTS, EventStreams, runEventStreams } from "../admin/event-streams.js";
-import { HISTORY_DEFAULTS, History, runHistory } from "../admin/history.js";
-import { statusView } from "../admin/status-routes.js";
-import type { AdminSubject } from "../admin/subject.js";
-import { nodeView } from "../admin/views.js";
+import { loadDashboardFiles } from "../admin/dashboard/dashboard-files.js";
+import { EVENT_STREAMS_DEFAULTS, EventStreams, runEventStreams } from "../admin/dashboard/event-streams.js";
+import { HISTORY_DEFAULTS, History, runHistory } from "../admin/dashboard/history.js";
+import type { DashboardParts } from "../admin/routes/dashboard-routes.js";
+import { statusView } from "../admin/routes/status-routes.js";
+import type { AdminSubject } from "../admin/routes/subject.js";
+import { nodeView } from "../admin/routes/views.js";
 import type { Clock } from "../core/clock.js";
 import type { Counters } from "../core/counters.js";
 

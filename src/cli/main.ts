@@ -15,8 +15,8 @@ import { type ConfigOrigin, loadConfig } from "./load-config.js";
 import { candidates } from "./remote/candidates.js";
 import { findCommand, runCommand } from "./remote/command-line.js";
 import { COMMANDS } from "./remote/commands.js";
-import { Failure } from "./remote/failure.js";
-import { plainText } from "./remote/text-width.js";
+import { Failure } from "./remote/display/failure.js";
+import { plainText } from "./remote/display/text-width.js";
 import { serve } from "./serve.js";
 import { UsageError } from "./usage-error.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { loadDashboardFiles } from "../../src/admin/dashboard-files.js";
+import { loadDashboardFiles } from "../../src/admin/dashboard/dashboard-files.js";
 import { startBalancer } from "../support/balancer.js";
 
 const ADMIN = { admin: { kind: "tcp", host: "127.0.0.1", port: 0 } } as const;

@@ -7,8 +7,8 @@ import {
   EventStreams,
   type EventStreamsOptions,
   runEventStreams,
-} from "../../src/admin/event-streams.js";
-import type { HistorySample } from "../../src/admin/history.js";
+} from "../../src/admin/dashboard/event-streams.js";
+import type { HistorySample } from "../../src/admin/dashboard/history.js";
 import { Counters } from "../../src/core/counters.js";
 import { FnlbError } from "../../src/errors.js";
 import { eventually, FakeClock, turns } from "../support/fake-clock.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { CONTENT_TYPES, preferredFormat } from "../../src/admin/exposition.js";
+import { CONTENT_TYPES, preferredFormat } from "../../src/admin/metrics/exposition.js";
 
 describe("the format that a scraper prefers", () => {
   for (const [accept, format] of [

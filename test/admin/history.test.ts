@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { HISTORY_DEFAULTS, History, type HistorySample, runHistory } from "../../src/admin/history.js";
+import { HISTORY_DEFAULTS, History, type HistorySample, runHistory } from "../../src/admin/dashboard/history.js";
 import { AnswerStats } from "../../src/core/answer-stats.js";
 import { ClusterStats } from "../../src/core/cluster-stats.js";
 import { Histogram } from "../../src/core/histogram.js";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { COUNTER_FAMILIES } from "../../src/admin/counter-families.js";
-import { metricsText } from "../../src/admin/metrics.js";
+import { COUNTER_FAMILIES } from "../../src/admin/metrics/counter-families.js";
+import { metricsText } from "../../src/admin/metrics/metrics.js";
 import { OPTIONS } from "../../src/config/options.js";
 import { AnswerStats } from "../../src/core/answer-stats.js";
 import { Counters } from "../../src/core/counters.js";

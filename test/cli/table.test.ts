@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { ageText, latencyText, rateText } from "../../src/cli/remote/figures.js";
-import { type Column, tableLines } from "../../src/cli/remote/table.js";
-import { cutText, plainText, textWidth } from "../../src/cli/remote/text-width.js";
+import { ageText, latencyText, rateText } from "../../src/cli/remote/display/figures.js";
+import { type Column, tableLines } from "../../src/cli/remote/display/table.js";
+import { cutText, plainText, textWidth } from "../../src/cli/remote/display/text-width.js";
 
 interface Row {
   readonly name: string;

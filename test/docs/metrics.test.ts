@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it, type TestContext } from "node:test";
 import { parse } from "yaml";
-import { metricsText } from "../../src/admin/metrics.js";
+import { metricsText } from "../../src/admin/metrics/metrics.js";
 import { ClusterStats } from "../../src/core/cluster-stats.js";
 import { HTTP_STATUS } from "../../src/errors.js";
 import { readRuntime } from "../../src/system/runtime-meter.js";

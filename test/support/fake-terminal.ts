@@ -1,4 +1,4 @@
-import type { Terminal } from "../../src/cli/remote/terminal.js";
+import type { Terminal } from "../../src/cli/remote/display/terminal.js";
 
 /** A terminal that remembers what was written to it. */
 export interface FakeTerminal extends Terminal {

@@ -1,4 +1,4 @@
-import { metricsText } from "../../src/admin/metrics.js";
+import { metricsText } from "../../src/admin/metrics/metrics.js";
 import type { Balancer } from "../../src/balancer.js";
 import { readRuntime } from "../../src/system/runtime-meter.js";
 import { type Family, parseExposition } from "./exposition.js";

@@ -1,7 +1,7 @@
 import { Client, errors } from "undici";
 import type { AdminPlace } from "./admin-place.js";
-import { Failure } from "./failure.js";
-import { plainText } from "./text-width.js";
+import { Failure } from "./display/failure.js";
+import { plainText } from "./display/text-width.js";
 
 /** A question to the admin API. */
 export interface AdminRequest {

@@ -1,6 +1,6 @@
+import type { STATUS } from "../../admin/routes/status-routes.js";
+import type { CLUSTER, LISTENER, NODE } from "../../admin/routes/views.js";
 import type { ValueOf } from "../../admin/schema.js";
-import type { STATUS } from "../../admin/status-routes.js";
-import type { CLUSTER, LISTENER, NODE } from "../../admin/views.js";
 import type { AdminAnswer, AdminClient } from "./admin-client.js";
 import { Refusal } from "./admin-client.js";
 

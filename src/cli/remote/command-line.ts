@@ -5,8 +5,8 @@ import { AdminClient } from "./admin-client.js";
 import { clientOption, PLACE_OPTIONS } from "./client-options.js";
 import { Call, type Command, type CommandContext, type Pause } from "./command.js";
 import { COMMANDS } from "./commands.js";
+import { processTerminal } from "./display/terminal.js";
 import { placeOf } from "./place.js";
-import { processTerminal } from "./terminal.js";
 
 /** The command that the first words name, the longest one; undefined where they name none. */
 export function findCommand(args: readonly string[]): Command | undefined {

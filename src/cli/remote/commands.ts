@@ -1,12 +1,19 @@
 import type { Command } from "./command.js";
-import { completion, SHELLS } from "./completion.js";
-import { drainNodes, removeNodes } from "./drain.js";
-import { listeners, pauseListeners, resumeListeners } from "./listeners.js";
-import { logLevel } from "./log-level.js";
-import { addNodes, disableNodes, enableNodes, markNodesAlive, resetNodes, weighNodes } from "./node-changes.js";
-import { nodes } from "./nodes.js";
-import { route } from "./route.js";
-import { status } from "./status.js";
+import { completion, SHELLS } from "./commands/completion.js";
+import { drainNodes, removeNodes } from "./commands/drain.js";
+import { listeners, pauseListeners, resumeListeners } from "./commands/listeners.js";
+import { logLevel } from "./commands/log-level.js";
+import {
+  addNodes,
+  disableNodes,
+  enableNodes,
+  markNodesAlive,
+  resetNodes,
+  weighNodes,
+} from "./commands/node-changes.js";
+import { nodes } from "./commands/nodes.js";
+import { route } from "./commands/route.js";
+import { status } from "./commands/status.js";
 
 const LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 

@@ -1,6 +1,6 @@
 import { EXIT } from "../exit.js";
-import { Failure } from "./failure.js";
-import type { Terminal } from "./terminal.js";
+import { Failure } from "./display/failure.js";
+import type { Terminal } from "./display/terminal.js";
 
 /**
  * Does one thing to each item in turn; one that fails is complained about and keeps nothing from the others. Resolves to the

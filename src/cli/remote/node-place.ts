@@ -2,7 +2,7 @@ import { parseNode } from "../../config/node-address.js";
 import { UsageError } from "../usage-error.js";
 import type { AdminClient } from "./admin-client.js";
 import { askClusters, askNodes } from "./answers.js";
-import { Failure } from "./failure.js";
+import { Failure } from "./display/failure.js";
 
 /** A node as somebody typed it. */
 export interface TypedNode {

@@ -1,9 +1,9 @@
-import { TOKEN } from "../config/value.js";
-import { NODE_STATE_NAMES } from "../core/node-states.js";
-import type { RequestSketch } from "../core/operations.js";
-import { RequestError } from "./admin-problem.js";
-import { type AdminRoute, adminRoute, ok } from "./admin-route.js";
-import { flag, list, nullable, object, text, whole, word } from "./schema.js";
+import { TOKEN } from "../../config/value.js";
+import { NODE_STATE_NAMES } from "../../core/node-states.js";
+import type { RequestSketch } from "../../core/operations.js";
+import { RequestError } from "../admin-problem.js";
+import { type AdminRoute, adminRoute, ok } from "../admin-route.js";
+import { flag, list, nullable, object, text, whole, word } from "../schema.js";
 import type { AdminSubject } from "./subject.js";
 
 const ROUTE = object(

@@ -1,11 +1,11 @@
-import { EXIT } from "../exit.js";
-import { UsageError } from "../usage-error.js";
-import { askStatus } from "./answers.js";
-import type { CommandContext } from "./command.js";
-import { printJson } from "./print-json.js";
-import { CLUSTER_COLUMNS, headLines, LISTENER_COLUMNS } from "./status-columns.js";
-import { tableLines } from "./table.js";
-import { cutText } from "./text-width.js";
+import { EXIT } from "../../exit.js";
+import { UsageError } from "../../usage-error.js";
+import { askStatus } from "../answers.js";
+import type { CommandContext } from "../command.js";
+import { printJson } from "../display/print-json.js";
+import { CLUSTER_COLUMNS, headLines, LISTENER_COLUMNS } from "../display/status-columns.js";
+import { tableLines } from "../display/table.js";
+import { cutText } from "../display/text-width.js";
 import { watch } from "./watch.js";
 
 /** `fnlb status`: how the balancer, its listeners and its clusters are, once or again and again. */

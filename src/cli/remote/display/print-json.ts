@@ -1,4 +1,4 @@
-import { EXIT } from "../exit.js";
+import { EXIT } from "../../exit.js";
 import type { Terminal } from "./terminal.js";
 
 /** Prints what the admin API said, exactly; resolves to the exit code. */

@@ -1,4 +1,4 @@
-import type { Counters } from "../core/counters.js";
+import type { Counters } from "../../core/counters.js";
 
 /** A family of counters that are the same thing, told apart by one label; or a counter of its own. */
 export interface CounterFamily {

@@ -1,12 +1,12 @@
-import { CLUSTER_OPTIONS } from "../config/cluster-options.js";
-import type { Config, ListenerConfig } from "../config/config.js";
-import { listenName } from "../config/listen-address.js";
-import { isSecret, type OptionName } from "../config/options.js";
-import { PROCESS_OPTIONS } from "../config/process-options.js";
-import { LOG_LEVELS, type LogLevelDial } from "../core/log.js";
-import { FnlbError } from "../errors.js";
-import { type AdminRoute, adminRoute, ok } from "./admin-route.js";
-import { anything, dictionary, object, text, word } from "./schema.js";
+import { CLUSTER_OPTIONS } from "../../config/cluster-options.js";
+import type { Config, ListenerConfig } from "../../config/config.js";
+import { listenName } from "../../config/listen-address.js";
+import { isSecret, type OptionName } from "../../config/options.js";
+import { PROCESS_OPTIONS } from "../../config/process-options.js";
+import { LOG_LEVELS, type LogLevelDial } from "../../core/log.js";
+import { FnlbError } from "../../errors.js";
+import { type AdminRoute, adminRoute, ok } from "../admin-route.js";
+import { anything, dictionary, object, text, word } from "../schema.js";
 import type { AdminSubject } from "./subject.js";
 
 const OPTION = object(

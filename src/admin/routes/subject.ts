@@ -1,8 +1,8 @@
-import type { Config } from "../config/config.js";
-import type { OptionName } from "../config/options.js";
-import type { LogLevelDial } from "../core/log.js";
-import type { Operations } from "../core/operations.js";
-import type { RuntimeReading } from "../core/runtime-reading.js";
+import type { Config } from "../../config/config.js";
+import type { OptionName } from "../../config/options.js";
+import type { LogLevelDial } from "../../core/log.js";
+import type { Operations } from "../../core/operations.js";
+import type { RuntimeReading } from "../../core/runtime-reading.js";
 
 /** What the admin API is about: a balancer, and the process that it runs in. */
 export interface AdminSubject {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
-import { type Clock, sleep } from "../core/clock.js";
-import type { Counters } from "../core/counters.js";
-import { FnlbError } from "../errors.js";
+import { type Clock, sleep } from "../../core/clock.js";
+import type { Counters } from "../../core/counters.js";
+import { FnlbError } from "../../errors.js";
 import type { HistorySample } from "./history.js";
 
 export interface EventStreamsOptions {

@@ -1,4 +1,4 @@
-import type { ExplainedNode, Explanation, RequestSketch } from "../../core/operations.js";
+import type { ExplainedNode, Explanation, RequestSketch } from "../../../core/operations.js";
 import { statesCell } from "./states.js";
 import { type Column, tableLines } from "./table.js";
 import type { Terminal } from "./terminal.js";

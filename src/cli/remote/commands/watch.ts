@@ -1,11 +1,11 @@
-import { badOption, parseDuration } from "../../config/units.js";
-import { EXIT } from "../exit.js";
-import { Refusal } from "./admin-client.js";
-import { askNodes, askStatus } from "./answers.js";
-import type { CommandContext } from "./command.js";
-import { Screen } from "./screen.js";
-import { plainText } from "./text-width.js";
-import { type Sample, watchFrame, watchLines } from "./watch-frame.js";
+import { badOption, parseDuration } from "../../../config/units.js";
+import { EXIT } from "../../exit.js";
+import { Refusal } from "../admin-client.js";
+import { askNodes, askStatus } from "../answers.js";
+import type { CommandContext } from "../command.js";
+import { Screen } from "../display/screen.js";
+import { plainText } from "../display/text-width.js";
+import { type Sample, watchFrame, watchLines } from "../display/watch-frame.js";
 
 const INTERVAL_MS = 1000;
 const INTERVAL_MS_MIN = 100;

@@ -1,11 +1,11 @@
-import { explainConfig } from "../../assembly/explain-config.js";
-import type { Explanation, RequestSketch } from "../../core/operations.js";
-import { EXIT } from "../exit.js";
-import { loadConfig } from "../load-config.js";
-import { UsageError } from "../usage-error.js";
-import type { CommandContext } from "./command.js";
-import { printExplanation } from "./explanation.js";
-import { printJson } from "./print-json.js";
+import { explainConfig } from "../../../assembly/explain-config.js";
+import type { Explanation, RequestSketch } from "../../../core/operations.js";
+import { EXIT } from "../../exit.js";
+import { loadConfig } from "../../load-config.js";
+import { UsageError } from "../../usage-error.js";
+import type { CommandContext } from "../command.js";
+import { printExplanation } from "../display/explanation.js";
+import { printJson } from "../display/print-json.js";
 
 /**
  * `fnlb route URL`: where a request would go, and where it would fall back to. Live, or by a config file or a list of nodes

@@ -1,4 +1,4 @@
-import type { ClusterAnswer, NodeAnswer, StatusAnswer } from "./answers.js";
+import type { ClusterAnswer, NodeAnswer, StatusAnswer } from "../answers.js";
 import { latencyText, rateText } from "./figures.js";
 import { statesCell } from "./states.js";
 import { headLines, problemCount, servingCell } from "./status-columns.js";

@@ -1,9 +1,9 @@
-import { FnlbError } from "../errors.js";
-import { type AdminRoute, adminRoute, ok } from "./admin-route.js";
-import { type DashboardFiles, isFresh } from "./dashboard-files.js";
-import type { EventStreams } from "./event-streams.js";
-import type { History } from "./history.js";
-import { list, nullable, number, object, text, whole } from "./schema.js";
+import { FnlbError } from "../../errors.js";
+import { type AdminRoute, adminRoute, ok } from "../admin-route.js";
+import { type DashboardFiles, isFresh } from "../dashboard/dashboard-files.js";
+import type { EventStreams } from "../dashboard/event-streams.js";
+import type { History } from "../dashboard/history.js";
+import { list, nullable, number, object, text, whole } from "../schema.js";
 import type { AdminSubject } from "./subject.js";
 
 /** What the dashboard is made of. */

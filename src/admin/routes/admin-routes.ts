@@ -1,11 +1,11 @@
-import type { AdminRoute } from "./admin-route.js";
+import type { AdminRoute } from "../admin-route.js";
+import { openApiRoute } from "../open-api.js";
 import { clusterRoutes } from "./cluster-routes.js";
 import { configRoutes } from "./config-routes.js";
 import { type DashboardParts, dashboardRoutes } from "./dashboard-routes.js";
 import { healthRoutes } from "./health-routes.js";
 import { listenerRoutes } from "./listener-routes.js";
 import { nodeRoutes } from "./node-routes.js";
-import { openApiRoute } from "./open-api.js";
 import { routingRoutes } from "./routing-routes.js";
 import { statusRoutes } from "./status-routes.js";
 import type { AdminSubject } from "./subject.js";

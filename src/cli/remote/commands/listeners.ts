@@ -1,12 +1,12 @@
-import { parseListenAddress } from "../../config/listen-address.js";
-import { EXIT } from "../exit.js";
-import { askListeners } from "./answers.js";
-import type { CommandContext } from "./command.js";
-import { eachItem } from "./each-item.js";
-import { printJson } from "./print-json.js";
-import { LISTENER_COLUMNS } from "./status-columns.js";
-import { tableLines } from "./table.js";
-import { plainText } from "./text-width.js";
+import { parseListenAddress } from "../../../config/listen-address.js";
+import { EXIT } from "../../exit.js";
+import { askListeners } from "../answers.js";
+import type { CommandContext } from "../command.js";
+import { printJson } from "../display/print-json.js";
+import { LISTENER_COLUMNS } from "../display/status-columns.js";
+import { tableLines } from "../display/table.js";
+import { plainText } from "../display/text-width.js";
+import { eachItem } from "../each-item.js";
 
 /** `fnlb listeners`: where clients connect. */
 export async function listeners({ admin, terminal, call }: CommandContext): Promise<number> {

@@ -1,10 +1,10 @@
-import { parseNodeName, WEIGHT_MAX } from "../config/node-address.js";
-import type { ChangeResult } from "../core/operations.js";
-import { FnlbError } from "../errors.js";
-import { RequestError } from "./admin-problem.js";
-import { type AdminAnswer, type AdminRoute, adminRoute, ok } from "./admin-route.js";
+import { parseNodeName, WEIGHT_MAX } from "../../config/node-address.js";
+import type { ChangeResult } from "../../core/operations.js";
+import { FnlbError } from "../../errors.js";
+import { RequestError } from "../admin-problem.js";
+import { type AdminAnswer, type AdminRoute, adminRoute, ok } from "../admin-route.js";
+import { list, nullable, number, object, text, type ValueOf, word } from "../schema.js";
 import { CLUSTER_PARAM } from "./cluster-routes.js";
-import { list, nullable, number, object, text, type ValueOf, word } from "./schema.js";
 import type { AdminSubject } from "./subject.js";
 import { MODE, NODE, nodeView } from "./views.js";
 

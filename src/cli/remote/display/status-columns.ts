@@ -1,4 +1,4 @@
-import type { ClusterAnswer, ListenerAnswer, StatusAnswer } from "./answers.js";
+import type { ClusterAnswer, ListenerAnswer, StatusAnswer } from "../answers.js";
 import { ageText, counted, latencyText } from "./figures.js";
 import { statesCell } from "./states.js";
 import type { Cell, Column } from "./table.js";

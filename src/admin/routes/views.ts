@@ -1,9 +1,9 @@
-import type { AnswerStats } from "../core/answer-stats.js";
-import type { Histogram } from "../core/histogram.js";
-import { NODE_STATE_NAMES, nodeStates } from "../core/node-states.js";
-import type { ListenerView } from "../core/operations.js";
-import type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "../core/snapshot.js";
-import { dictionary, flag, list, nullable, number, object, text, type ValueOf, whole, word } from "./schema.js";
+import type { AnswerStats } from "../../core/answer-stats.js";
+import type { Histogram } from "../../core/histogram.js";
+import { NODE_STATE_NAMES, nodeStates } from "../../core/node-states.js";
+import type { ListenerView } from "../../core/operations.js";
+import type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "../../core/snapshot.js";
+import { dictionary, flag, list, nullable, number, object, text, type ValueOf, whole, word } from "../schema.js";
 
 const RESPONSE_CLASSES = ["1xx", "2xx", "3xx", "4xx", "5xx"] as const;
 

@@ -1,6 +1,6 @@
-import { LOG_LEVELS } from "../core/log.js";
-import { type AdminRoute, adminRoute, ok } from "./admin-route.js";
-import { flag, list, nullable, object, text, type ValueOf, whole, word } from "./schema.js";
+import { LOG_LEVELS } from "../../core/log.js";
+import { type AdminRoute, adminRoute, ok } from "../admin-route.js";
+import { flag, list, nullable, object, text, type ValueOf, whole, word } from "../schema.js";
 import type { AdminSubject } from "./subject.js";
 import { CLUSTER, clusterView, LISTENER, listenerView } from "./views.js";
 

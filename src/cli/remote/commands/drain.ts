@@ -1,15 +1,15 @@
-import { badOption, parseDuration } from "../../config/units.js";
-import { UsageError } from "../usage-error.js";
-import { Refusal } from "./admin-client.js";
-import { type NodeAnswer, nodePath } from "./answers.js";
-import type { CommandContext } from "./command.js";
-import { eachItem } from "./each-item.js";
-import { Failure } from "./failure.js";
-import { counted } from "./figures.js";
+import { badOption, parseDuration } from "../../../config/units.js";
+import { UsageError } from "../../usage-error.js";
+import { Refusal } from "../admin-client.js";
+import { type NodeAnswer, nodePath } from "../answers.js";
+import type { CommandContext } from "../command.js";
+import { Failure } from "../display/failure.js";
+import { counted } from "../display/figures.js";
+import { Progress } from "../display/progress.js";
+import { plainText } from "../display/text-width.js";
+import { eachItem } from "../each-item.js";
+import { ClusterFinder } from "../node-place.js";
 import { changeNode, modeEdit, type NodePlace, REMOVAL, typedNodes } from "./node-changes.js";
-import { ClusterFinder } from "./node-place.js";
-import { Progress } from "./progress.js";
-import { plainText } from "./text-width.js";
 
 const POLL_MS = 250;
 

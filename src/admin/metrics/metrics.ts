@@ -1,8 +1,8 @@
-import { histogramBounds } from "../core/histogram.js";
-import { NODE_STATE_NAMES, nodeStates } from "../core/node-states.js";
-import type { RuntimeReading } from "../core/runtime-reading.js";
-import type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "../core/snapshot.js";
-import { HTTP_STATUS } from "../errors.js";
+import { histogramBounds } from "../../core/histogram.js";
+import { NODE_STATE_NAMES, nodeStates } from "../../core/node-states.js";
+import type { RuntimeReading } from "../../core/runtime-reading.js";
+import type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "../../core/snapshot.js";
+import { HTTP_STATUS } from "../../errors.js";
 import { COUNTER_FAMILIES } from "./counter-families.js";
 import { Exposition, type ExpositionFormat, labels, withLabel } from "./exposition.js";
 

@@ -1,6 +1,6 @@
-import { FnlbError } from "../errors.js";
-import { type AdminRoute, adminRoute, ok } from "./admin-route.js";
-import { list, number, object, text, whole } from "./schema.js";
+import { FnlbError } from "../../errors.js";
+import { type AdminRoute, adminRoute, ok } from "../admin-route.js";
+import { list, number, object, text, whole } from "../schema.js";
 import type { AdminSubject } from "./subject.js";
 import { CLUSTER, clusterView } from "./views.js";
 

@@ -1,10 +1,10 @@
-import { UsageError } from "../usage-error.js";
-import type { AdminRequest } from "./admin-client.js";
-import { nodePath } from "./answers.js";
-import type { CommandContext } from "./command.js";
-import { eachItem } from "./each-item.js";
-import { ClusterFinder, type TypedNode, typedNode } from "./node-place.js";
-import { plainText } from "./text-width.js";
+import { UsageError } from "../../usage-error.js";
+import type { AdminRequest } from "../admin-client.js";
+import { nodePath } from "../answers.js";
+import type { CommandContext } from "../command.js";
+import { plainText } from "../display/text-width.js";
+import { eachItem } from "../each-item.js";
+import { ClusterFinder, type TypedNode, typedNode } from "../node-place.js";
 
 /** A node and its cluster. */
 export interface NodePlace {

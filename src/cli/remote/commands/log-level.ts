@@ -1,7 +1,7 @@
-import { EXIT } from "../exit.js";
-import type { CommandContext } from "./command.js";
-import { printJson } from "./print-json.js";
-import { plainText } from "./text-width.js";
+import { EXIT } from "../../exit.js";
+import type { CommandContext } from "../command.js";
+import { printJson } from "../display/print-json.js";
+import { plainText } from "../display/text-width.js";
 
 /** `fnlb log-level`: which events are logged, or from now on. */
 export async function logLevel({ admin, terminal, call }: CommandContext): Promise<number> {

@@ -1,9 +1,9 @@
-import { askNodes, type NodeAnswer } from "./answers.js";
-import type { CommandContext } from "./command.js";
-import { latencyText } from "./figures.js";
-import { printJson } from "./print-json.js";
-import { statesCell } from "./states.js";
-import { type Column, tableLines } from "./table.js";
+import { askNodes, type NodeAnswer } from "../answers.js";
+import type { CommandContext } from "../command.js";
+import { latencyText } from "../display/figures.js";
+import { printJson } from "../display/print-json.js";
+import { statesCell } from "../display/states.js";
+import { type Column, tableLines } from "../display/table.js";
 
 /** `fnlb nodes`: every node with its states and what it has done since it joined. */
 export async function nodes({ admin, terminal, call }: CommandContext): Promise<number> {

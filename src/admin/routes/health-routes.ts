@@ -1,7 +1,7 @@
-import { type AdminRoute, adminRoute, ok } from "./admin-route.js";
-import { CONTENT_TYPES, preferredFormat } from "./exposition.js";
-import { metricsText } from "./metrics.js";
-import { object, word } from "./schema.js";
+import { type AdminRoute, adminRoute, ok } from "../admin-route.js";
+import { CONTENT_TYPES, preferredFormat } from "../metrics/exposition.js";
+import { metricsText } from "../metrics/metrics.js";
+import { object, word } from "../schema.js";
 import type { AdminSubject } from "./subject.js";
 
 const HEALTH = object({ status: word(["ok"]) });

@@ -1,4 +1,4 @@
-import type { Histogram, HistogramBounds } from "../core/histogram.js";
+import type { Histogram, HistogramBounds } from "../../core/histogram.js";
 
 /** The text formats that scrapers read: Prometheus 0.0.4, or OpenMetrics 1.0.0. */
 export type ExpositionFormat = "prometheus" | "openmetrics";

@@ -1,8 +1,8 @@
-import type { AnswerStats } from "../core/answer-stats.js";
-import { type Clock, sleep } from "../core/clock.js";
-import { Histogram } from "../core/histogram.js";
-import type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "../core/snapshot.js";
-import { HTTP_STATUS } from "../errors.js";
+import type { AnswerStats } from "../../core/answer-stats.js";
+import { type Clock, sleep } from "../../core/clock.js";
+import { Histogram } from "../../core/histogram.js";
+import type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "../../core/snapshot.js";
+import { HTTP_STATUS } from "../../errors.js";
 
 /** What happened in the time between two samples. */
 export interface HistoryPoint {
