@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ByteLog } from "./byte-log.js";
+import { killed } from "./killed.js";
 import { connectClient } from "./raw-peer.js";
 
 const PROGRAM = fileURLToPath(new URL("./node-process-main.js", import.meta.url));
@@ -51,14 +52,7 @@ export async function startNodeProcess(
     });
   }
 
-  function kill(): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-    return new Promise((resolve) => {
-      child.once("close", () => resolve());
-      child.kill("SIGKILL");
-    });
-  }
-
+  const kill = () => killed(child);
   t.after(kill);
   await start();
   return {

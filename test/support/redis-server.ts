@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { createClient, RESP_TYPES } from "@redis/client";
 import { ByteLog } from "./byte-log.js";
+import { killed } from "./killed.js";
 import { makeDirectory } from "./program.js";
 
 const COMMAND = ["redis-server", "valkey-server"].find((name) => spawnSync(name, ["--version"]).status === 0);
@@ -43,14 +44,7 @@ export async function startRedis(t: TestContext, settings: readonly string[] = [
     });
   }
 
-  function kill(): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-    return new Promise((resolve) => {
-      child.once("close", () => resolve());
-      child.kill("SIGKILL");
-    });
-  }
-
+  const kill = () => killed(child);
   t.after(kill);
   await start();
   return {
