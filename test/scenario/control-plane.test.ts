@@ -52,6 +52,7 @@ async function startReplica(t: TestContext, browser: Browser, args: readonly str
   await page.getByRole("dialog", { name: "Token needed" }).getByLabel("Token", { exact: true }).fill(TOKEN);
   await page.keyboard.press("Enter");
   await page.locator("#link").getByText("Live").waitFor();
+  await page.locator("#store-note").getByText("edits are shared").waitFor();
   const startCli = (...words: readonly string[]) =>
     runProgram(t, [...words, "--server", `http://${admin}`], { env: { FNLB_ADMIN_TOKEN: TOKEN } });
   const replica: Replica = {
