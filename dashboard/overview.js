@@ -4,6 +4,15 @@ import { Plot, roundTop } from "./plot.js";
 import { inWords, last, SAMPLES_MAX } from "./series.js";
 import { badge } from "./states.js";
 
+/** How the store that replicas share looks, by its state, and what that means for operators. */
+const STORES = /** @type {Readonly<Record<string, { shape: string, tone: string, word: string, note: string }>>} */ ({
+  none: { shape: "disabled", tone: "off", word: "None", note: "edits last until the end" },
+  connecting: { shape: "unchecked", tone: "warn", word: "Connecting", note: "edits are refused" },
+  up: { shape: "serving", tone: "good", word: "Up", note: "edits are shared" },
+  down: { shape: "dead", tone: "bad", word: "Down", note: "edits are refused" },
+  closed: { shape: "dead", tone: "bad", word: "Closed", note: "edits are refused" },
+});
+
 /** The figures at the top: the balancer as a whole. */
 export class Overview {
   #state = byId("state");
@@ -26,10 +35,9 @@ export class Overview {
     setText(byId("in-flight-note"), waiting);
     setText(byId("connections"), short(status.connections));
     setText(byId("connections-note"), counted(status.tunnels, "tunnel"));
-    show(this.#store, store, () =>
-      badge(store === "up" ? "serving" : "dead", store === "up" ? "good" : "bad", store === "up" ? "Up" : store),
-    );
-    setText(byId("store-note"), store === "up" ? "edits are taken" : "edits are refused");
+    const { shape: storeShape, tone: storeTone, word: storeWord, note } = STORES[store] ?? STORES.down;
+    show(this.#store, store, () => badge(storeShape, storeTone, storeWord));
+    setText(byId("store-note"), note);
   }
 
   /** @param {import("./series.js").Series} total */

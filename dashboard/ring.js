@@ -102,7 +102,11 @@ export class Ring {
     const range = `${percent(Math.min(...shares))} to ${percent(Math.max(...shares))}`;
     setText(
       this.#text,
-      nodes.length === 0 ? "The ring is empty." : isFew ? "Keys by node" : `Each node has ${range} of all keys.`,
+      nodes.length === 0
+        ? "The ring is empty."
+        : isFew
+          ? "Keys by node, while all serve"
+          : `Each node has ${range} of all keys.`,
     );
     this.#legend.hidden = !isFew;
     this.#legend.replaceChildren(...(isFew ? nodes.map((node) => legendItem(node, ids.indexOf(node.id))) : []));

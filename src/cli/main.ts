@@ -41,7 +41,7 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
       case "check":
         return await check(origin, { prints: called.prints });
       case "demo":
-        return await demo(loadConfig(origin).config);
+        return await demo(loadConfig({ ...origin, env: demoEnvironment(origin) }).config);
       case "healthcheck":
         return await healthcheck(loadConfig(origin).config);
       default:
@@ -60,6 +60,15 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
     process.stderr.write(`usage error: ${error.message.replaceAll(/\s+/g, " ")} (${help})\n`);
     return EXIT.USAGE;
   }
+}
+
+/**
+ * A token in the environment is for the balancers that this shell asks. A demo that is not told where its admin API is
+ * opens it on loopback, where none is needed.
+ */
+function demoEnvironment({ options, env, path }: ConfigOrigin): NodeJS.ProcessEnv {
+  const { FNLB_ADMIN_TOKEN: _, ...others } = env;
+  return options.admin === undefined && (env.FNLB_ADMIN ?? "") === "" && path === "" ? others : env;
 }
 
 /** What shells ask while somebody types: `__complete nodes WORD…`. */

@@ -29,8 +29,11 @@ export interface NodeChange {
   readonly mode?: NodeMode;
 }
 
-/** How the store of registries is doing; "connecting" until its first answer or its first failure. */
-export type StoreState = "connecting" | "up" | "down" | "closed";
+/**
+ * How the store of registries is doing: "none" where a process keeps for itself what it is told, "connecting" until the
+ * first answer or the first failure of one that replicas share.
+ */
+export type StoreState = "none" | "connecting" | "up" | "down" | "closed";
 
 export const EMPTY_REGISTRY: Registry = { version: "", edits: new Map() };
 

@@ -68,7 +68,7 @@ export interface BalancerSnapshot {
   readonly readiness: Readiness;
   /** How it talks to the system: "fast" (handles) or "plain" (public API); "closed" before `listen`. */
   readonly sockets: "fast" | "plain" | "closed";
-  /** The store that replicas share, see `--store`; always "up" where there is none and one process knows for itself. */
+  /** The store that replicas share, see `--store`; "none" where one process knows for itself. */
   readonly store: StoreState;
   readonly connections: number;
   /** Client connections that are still in their TLS handshake. */

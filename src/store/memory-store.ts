@@ -79,7 +79,7 @@ export function memoryStore({ clock }: { readonly clock: Clock }): Store {
   };
 
   return {
-    state: "up",
+    state: "none",
     sessions: map,
     run: async () => {},
     opened: async () => {},

@@ -309,7 +309,8 @@ describe("a command that cannot do what it was asked", () => {
     const stub = await startAdminStub(t);
     const rows: readonly (readonly [args: readonly string[], reason: RegExp])[] = [
       [["nodes", "darin", "a"], /Unknown arguments: darin, a/],
-      [["nodes", "drain"], /Not enough non-option arguments/],
+      [["nodes", "drain"], /: the node is missing, as in: fnlb nodes drain 10\.\S+ /],
+      [["listeners", "pause"], /: the address is missing, as in: fnlb listeners pause /],
       [["nodes", "drain", "a=2"], /a=2: a weight says nothing here/],
       [["nodes", "weight", "a"], /node a:8080 has no weight: say NODE=WEIGHT/],
       [["nodes", "weight", "b=2", "a=much"], /the weight of node a:8080 is no number: "much"/],
@@ -320,7 +321,7 @@ describe("a command that cannot do what it was asked", () => {
       [["status", "--watch", "--interval", "1ms"], /option "interval" must be a time of at least 100ms/],
       [["status", "extra"], /Unknown argument: extra/],
       [["status", "--cluster", "a"], /Unknown argument: cluster/],
-      [["route"], /Not enough/],
+      [["route"], /: the url is missing, as in: fnlb route /],
       [["route", "/", "--header", "nothing"], /--header must be "Name: value", got "nothing"/],
       [["route", "/", "--nodes", "a"], /--admin says nothing with --config or --nodes/],
       [["completion", "tcsh"], /Unknown argument: admin|must be one of bash, zsh, fish/],

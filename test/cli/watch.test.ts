@@ -81,6 +81,11 @@ describe("a frame of the live table", () => {
     assert.equal(frame({ current, columns: 24, rows: 1 }).length, 1);
   });
 
+  it("says that there is no store, and nothing of a log without a level", () => {
+    const [line] = frame({ current: sampleOf(stubState({ store: "none", logLevel: null })) });
+    assert.equal(line, "fnlb 1.2.3, process 4711: serving, ready, up 2h 3m, no store, fast sockets");
+  });
+
   it("colours states by their urgency", () => {
     const lines = frame({ current: sampleOf(before), hasColor: true });
     assert.ok(lines.some((line) => line.includes("\x1b[32mserving       \x1b[0m")));

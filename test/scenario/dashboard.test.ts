@@ -63,6 +63,7 @@ describe("the dashboard", { skip: WITHOUT_CHROMIUM }, () => {
     await page.locator("#rate-plot path[d*='h.5']").first().waitFor({ state: "attached" });
     await page.locator("#state").getByText("Ready").waitFor();
     assert.equal(await page.locator("#link").textContent(), "Live");
+    assert.equal(await page.locator("#store").textContent(), "None");
     const text = await page.locator("#rate-plot svg").getAttribute("aria-label");
     assert.match(text ?? "", /^Requests a second: between .* over the last minutes/);
     const origin = new URL(pageOf(started)).origin;

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { type AdminAnswer, askAdmin } from "../support/admin-socket.js";
-import { ByteLog } from "../support/byte-log.js";
 import { type FunctionNode, startFunctionNodes } from "../support/function-node.js";
 import { type Load, startLoad } from "../support/load.js";
 import { makeDirectory, type Program, runProgram } from "../support/program.js";
 import { type RedisServer, startRedis, WITHOUT_REDIS } from "../support/redis-server.js";
+import { until } from "../support/until.js";
 
 const idOf = ({ port }: FunctionNode) => `127.0.0.1:${port}`;
 const LIST = "/v1/clusters/default/nodes";
@@ -61,25 +61,6 @@ async function startThree(t: TestContext): Promise<Three> {
     replicas.map(({ port }) => port),
   );
   return { redis, nodes, replicas, load };
-}
-
-/** Asks again and again until it is so. */
-async function until(what: string, test: () => Promise<boolean>): Promise<void> {
-  const asked = new ByteLog();
-  let isSo = false;
-  let isOver = false;
-  const asking = (async () => {
-    while (!isOver && !isSo) {
-      isSo = await test();
-      asked.wake();
-    }
-  })();
-  try {
-    await asked.until(what, () => isSo || undefined);
-  } finally {
-    isOver = true;
-    await asking;
-  }
 }
 
 /** Until every replica lists these nodes, in whatever order; resolves to how long it took the last, in milliseconds. */

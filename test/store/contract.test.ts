@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
-import type { NodeChange, NodeEdit } from "../../src/core/registry.js";
+import type { NodeChange, NodeEdit, StoreState } from "../../src/core/registry.js";
 import { memoryStore } from "../../src/store/memory-store.js";
 import type { EditGuard, Store } from "../../src/store/store.js";
 import { eventually } from "../support/fake-clock.js";
@@ -11,12 +11,14 @@ import { CLUSTER, type Replica, runReplica, startReplica } from "../support/repl
 interface Kind {
   readonly name: string;
   readonly skip: string | false;
+  readonly state: StoreState;
   readonly start: (t: TestContext, count: number) => Promise<Replica<Store>[]>;
 }
 
 const KINDS: readonly Kind[] = [
   {
     name: "in the memory of one process",
+    state: "none",
     skip: false,
     async start(t, count) {
       let shared: Store | undefined;
@@ -30,6 +32,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "on a Redis server",
+    state: "up",
     skip: WITHOUT_REDIS,
     async start(t, count) {
       const { url } = await startRedis(t);
@@ -40,11 +43,11 @@ const KINDS: readonly Kind[] = [
 
 const isBadRequest = { name: "FnlbError", code: "ERR_BAD_REQUEST" };
 
-for (const { name, skip, start } of KINDS) {
+for (const { name, state, skip, start } of KINDS) {
   describe(`a store ${name}`, { skip }, () => {
-    it("is up, and knows nothing at first", async (t) => {
+    it(`says "${state}", and knows nothing at first`, async (t) => {
       const [{ store, told }] = await start(t, 1);
-      assert.equal(store.state, "up");
+      assert.equal(store.state, state);
       assert.deepEqual(await store.read(CLUSTER), { version: "", edits: new Map() });
       assert.deepEqual(told, [{ version: "", edits: new Map() }]);
     });

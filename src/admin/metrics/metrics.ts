@@ -56,7 +56,7 @@ function writeBalancer(out: Exposition, { limits, ...snapshot }: BalancerSnapsho
   gauge(
     "fnlb_store_up",
     "1 while the store that replicas share answers, or where there is none.",
-    Number(snapshot.store === "up"),
+    Number(snapshot.store === "up" || snapshot.store === "none"),
   );
   out.histogram("fnlb_event_loop_delay_seconds", "How late a timer ran that rings every 25 ms.", DELAY_BOUNDS, [
     ["", snapshot.timerDelay],

@@ -12,7 +12,9 @@ export const STATUS = object(
     uptimeMs: whole({ description: "Since then." }),
     state: word(["starting", "serving", "draining"]),
     ready: flag({ description: "What /readyz says." }),
-    store: word(["connecting", "up", "down", "closed"], { description: "The store that replicas share." }),
+    store: word(["none", "connecting", "up", "down", "closed"], {
+      description: "The store that replicas share; none where this process keeps for itself what it is told.",
+    }),
     sockets: word(["fast", "plain", "closed"]),
     connections: whole(),
     exchanges: whole({ description: "Requests under way." }),

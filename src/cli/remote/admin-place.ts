@@ -40,7 +40,7 @@ export interface PlaceOptions {
 }
 
 /** Where the admin API is asked when nobody says anything else. */
-const DEFAULT_ADMIN: AdminAddress = { kind: "tcp", host: "127.0.0.1", port: 9081 };
+export const DEFAULT_ADMIN = { kind: "tcp", host: "127.0.0.1", port: 9081 } as const satisfies AdminAddress;
 
 /** Throws `ERR_OPTION`. */
 export function adminPlace(options: PlaceOptions): AdminPlace {

@@ -59,7 +59,8 @@ async function parseCall(command: Command, args: readonly string[]): Promise<Cal
       "boolean-negation": false,
     })
     .locale("en")
-    .command(`$0 ${command.items.replaceAll("=weight", "")}`.trim(), false, {}, () => {})
+    // Nothing is demanded here: the complaint about what is missing would not be worded like all others.
+    .command(`$0 ${command.items.replace("=weight", "").replace(/<(.*)>/, "[$1]")}`.trim(), false, {}, () => {})
     .alias("help", "h")
     .version(false)
     .wrap(110)
@@ -99,7 +100,11 @@ async function parseCall(command: Command, args: readonly string[]): Promise<Cal
   const given = item === undefined ? undefined : parsed[item];
   const [extra] = parsed._ as readonly string[];
   if (extra !== undefined) throw new UsageError(`Unknown argument: ${extra}`);
-  return new Call(given === undefined ? [] : [given].flat().map(String), parsed);
+  const items = given === undefined ? [] : [given].flat().map(String);
+  if (command.items.startsWith("<") && items.length === 0) {
+    throw new UsageError(`the ${item} is missing, as in: ${command.examples[0][0]}`);
+  }
+  return new Call(items, parsed);
 }
 
 /** Single-dash forms, as all of the command takes them. */

@@ -7,9 +7,16 @@ import { plainText } from "./text-width.js";
 /** The process in two lines. */
 export function headLines(status: StatusAnswer): string[] {
   const { version, pid, state, ready, uptimeMs, store, sockets, logLevel } = status;
-  const readiness = ready ? "ready" : "not ready";
   return [
-    `fnlb ${version}, process ${pid}: ${state}, ${readiness}, up ${ageText(uptimeMs)}, store ${store}, ${sockets} sockets, log level ${logLevel ?? "unknown"}`,
+    `fnlb ${version}, process ${pid}: ${[
+      state,
+      ready ? "ready" : "not ready",
+      `up ${ageText(uptimeMs)}`,
+      store === "none" ? "no store" : `store ${store}`,
+      `${sockets} sockets`,
+      // The log of a program that embeds fnlb may have none.
+      ...(logLevel === null || logLevel === undefined ? [] : [`log level ${logLevel}`]),
+    ].join(", ")}`,
     [
       counted(status.connections, "connection"),
       counted(status.exchanges, "exchange"),
