@@ -192,7 +192,7 @@ export class NodeDialog {
       } catch (error) {
         // The dialog may be of another node by now, and nobody knows which one is meant.
         const text = error instanceof ApiError ? error.message : `${error}`;
-        if (this.#node === node) setText(this.#fault, text);
+        if (this.#node === node) setText(this.#fault, `Not changed: ${text}.`);
         else this.#told(`${node.id} was not changed: ${text}`);
       }
     });

@@ -25,17 +25,17 @@ export class Overview {
     const count = `${serving} of ${counted(nodes.length, "node")} serving`;
     const troubles = [...unservedOf(clusters), ...pausedOf(listeners)];
     const noteTone = troubles.length > 0 ? "bad" : serving < nodes.length ? "warn" : "";
-    showNote("state-note", [...troubles, count].join(" · "), noteTone);
+    showNote("state-note", [...troubles, count].join("\n"), noteTone);
     setText(byId("in-flight"), short(status.exchanges));
     const full = clusters.filter(({ queued, limits }) => queued > 0 && queued >= limits.queueMax);
     const waiting = status.queued > 0 ? `${short(status.queued)} waiting` : "none waiting";
     const isFull = full.length > 0;
     const notes = isFull ? [waiting, `queue of ${namesOf(full)} full`] : [waiting];
-    showNote("in-flight-note", notes.join(" · "), isFull ? "bad" : status.queued > 0 ? "warn" : "");
+    showNote("in-flight-note", notes.join("\n"), isFull ? "bad" : status.queued > 0 ? "warn" : "");
     setText(byId("connections"), short(status.connections));
     setText(byId("connections-note"), counted(status.tunnels, "tunnel"));
     show(this.#store, store, () =>
-      badge(store === "up" ? "serving" : "dead", store === "up" ? "good" : "bad", store === "up" ? "Up" : store),
+      badge(store === "up" ? "serving" : "dead", store === "up" ? "good" : "bad", capitalised(store)),
     );
     showNote("store-note", store === "up" ? "edits are taken" : "edits are refused", store === "up" ? "" : "bad");
   }
@@ -76,6 +76,11 @@ function unservedOf(clusters) {
 function pausedOf(listeners) {
   const paused = listeners.filter(({ state }) => state === "paused").length;
   return paused === 0 ? [] : [`${paused} of ${counted(listeners.length, "listener")} paused`];
+}
+
+/** @param {string} word */
+function capitalised(word) {
+  return `${word[0].toUpperCase()}${word.slice(1)}`;
 }
 
 /** @param {readonly { readonly name: string }[]} clusters */

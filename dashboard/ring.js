@@ -2,7 +2,7 @@ import { ApiError, call } from "./api.js";
 import { byId, create, createSvg, setText } from "./document.js";
 import { percent } from "./format.js";
 import { hueOf } from "./hues.js";
-import { showStates } from "./states.js";
+import { badge, showStates } from "./states.js";
 
 /** @typedef {import("./shapes.js").RingView} RingView */
 /** @typedef {import("./shapes.js").Explanation} Explanation */
@@ -17,6 +17,15 @@ const NAMED_MAX = 8;
 const NAME_LENGTH_MAX = 17;
 /** Fallbacks that are shown before a URL is asked to be followed further. */
 const ORDER_MAX = 8;
+
+/** What keeps one key from a node that serves others. */
+const REASONS = /** @type {Readonly<Record<string, string>>} */ ({
+  "no-weight": "No weight",
+  full: "Full",
+  "over-load": "Over load",
+  "slow-start": "Slow start",
+  "load-wait": "Key waits",
+});
 
 /** The ring of a cluster, and where a URL lands on it. */
 export class Ring {
@@ -178,12 +187,16 @@ export class Ring {
     }
     for (const note of notes) parts.push(create("p", "quiet", `${note[0].toUpperCase()}${note.slice(1)}.`));
     const list = create("ol", "order");
-    order.slice(0, ORDER_MAX).forEach(({ id, states, isEligible, attempt }) => {
+    order.slice(0, ORDER_MAX).forEach(({ id, states, isEligible, reasons, attempt }) => {
       const lands = isFixed && id === node;
       const item = create("li", lands ? "lands" : "");
       const place = !isEligible ? "skips" : lands ? "lands on" : attempt !== undefined ? "falls to" : "may";
       const words = create("span");
-      showStates(words, states);
+      // A node may serve others and not this key.
+      const own = reasons.filter((reason) => REASONS[reason] !== undefined);
+      if (states.includes("serving") && own.length > 0) {
+        words.append(badge("suspect", "warn", own.map((reason) => REASONS[reason]).join(", ")));
+      } else showStates(words, states);
       item.append(create("span", "place", place), create("span", "id", id), words);
       list.append(item);
     });

@@ -38,16 +38,22 @@ export class Troubles {
     if (state === this.#chosen) return;
     this.#chosen = state;
     for (const [own, { button }] of this.#buttons) button.setAttribute("aria-pressed", `${own === state}`);
+    this.#show();
     this.#onChoice();
   }
 
   /** @param {readonly import("./shapes.js").NodeShape[]} nodes of one cluster */
   update(nodes) {
+    for (const [state, { count }] of this.#buttons) {
+      setText(count, `${nodes.filter(({ states }) => states.includes(state)).length}`);
+    }
+    this.#show();
+  }
+
+  /** The last one may recover while only such nodes are shown: the way back stays. */
+  #show() {
     for (const [state, { button, count }] of this.#buttons) {
-      const number = nodes.filter(({ states }) => states.includes(state)).length;
-      setText(count, `${number}`);
-      // The last one may recover while only such nodes are shown: the way back stays.
-      button.hidden = number === 0 && this.#chosen !== state;
+      button.hidden = ["", "0"].includes(count.textContent ?? "") && this.#chosen !== state;
     }
   }
 }
