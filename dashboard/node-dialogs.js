@@ -13,6 +13,15 @@ const MODE_NOTES = /** @type {Readonly<Record<string, string>>} */ ({
   disabled: "Takes nothing new at all.",
 });
 
+/** @param {NodeEdit} body */
+function changed({ mode, weight }) {
+  const words = [
+    ...(mode === undefined ? [] : [`is ${mode}`]),
+    ...(weight === undefined ? [] : [`has weight ${weight}`]),
+  ];
+  return `${words.join(" and ")} now`;
+}
+
 /**
  * What becomes of what runs, and of what comes, when a node takes nothing new any more.
  * @param {NodeShape} node
@@ -121,7 +130,7 @@ export class NodeDialog {
     }
     const before = { ...(body.mode && { mode: node.mode }), ...(body.weight !== undefined && { weight: node.weight }) };
     const change = async () => {
-      if (await this.#edit("PATCH", "", { body, done: "was changed", before })) this.#dialog.close();
+      if (await this.#edit("PATCH", "", { body, done: changed(body), before })) this.#dialog.close();
     };
     const isLast = body.mode !== undefined && this.isLastServing(node);
     if (body.mode !== "disabled" && !isLast) {

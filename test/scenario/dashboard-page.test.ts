@@ -172,7 +172,7 @@ describe("the page of the dashboard", { skip: WITHOUT_CHROMIUM }, () => {
     await page.getByRole("button", { name: "Apply" }).click();
     await page.getByText("Nothing is in flight on it.").waitFor();
     await page.getByRole("button", { name: "Yes, disable it" }).click();
-    await page.locator("#message").getByText("n2 was changed.").waitFor();
+    await page.locator("#message").getByText("n2 is disabled now.").waitFor();
     assert.deepEqual(stub.asked.filter(isEdit), [
       { method: "PATCH", path: "/v1/clusters/a/nodes/n2", body: { mode: "disabled" } },
     ]);
