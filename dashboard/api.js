@@ -2,6 +2,13 @@
 import { byId, find, setText } from "./document.js";
 
 const TOKEN_ITEM = "fnlb-token";
+/** Of one question or edit; the balancer itself gives up sooner. */
+const ANSWER_MS = 15_000;
+/** What can stand in the header: others cannot be tokens, and could not even be sent. */
+const TOKEN_TEXT = /^[\x21-\x7e]+$/;
+const TOKEN_ASKED =
+  "This balancer asks for the token that it was started with (--admin-token). It is kept for this tab only.";
+const TOKEN_REFUSED = "That token was refused. It is the one that the balancer was started with (--admin-token).";
 
 /** An answer of 400 and above, or none at all. */
 export class ApiError extends Error {
@@ -24,17 +31,20 @@ let question;
 /**
  * A request with the token; asks for one where the API wants it, and rejects with an `ApiError` where it is not given.
  * @param {string} path relative to the page
- * @param {RequestInit} [init]
+ * @param {RequestInit & { readonly answerMs?: number }} [init] with the longest time that an answer may take
  * @returns {Promise<Response>}
  */
-export async function request(path, init = {}) {
+export async function request(path, { answerMs, ...init } = {}) {
   for (;;) {
     const token = sessionStorage.getItem(TOKEN_ITEM);
     const headers = new Headers(init.headers);
     if (token !== null) headers.set("authorization", `Bearer ${token}`);
-    const response = await fetch(path, { ...init, headers, cache: "no-store" }).catch((error) => {
+    // Each try has its own time: somebody may have looked for the token in between.
+    const signal = answerMs === undefined ? (init.signal ?? null) : AbortSignal.timeout(answerMs);
+    const response = await fetch(path, { ...init, signal, headers, cache: "no-store" }).catch((error) => {
       if (init.signal?.aborted === true) throw error;
-      throw new ApiError(0, "no answer from the balancer");
+      const isLate = error instanceof DOMException && error.name === "TimeoutError";
+      throw new ApiError(0, isLate ? `no answer within ${ANSWER_MS / 1000} s` : "no answer from the balancer");
     });
     if (response.ok) return response;
     if (response.status !== 401) throw await problemOf(response);
@@ -57,6 +67,7 @@ export async function request(path, init = {}) {
 export async function call(path, { method = "GET", body } = {}) {
   const response = await request(path, {
     method,
+    answerMs: ANSWER_MS,
     ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
   });
   return await response.json();
@@ -85,9 +96,9 @@ async function problemOf(response) {
 function askToken(wasRefused) {
   const dialog = byId("token-dialog", HTMLDialogElement);
   const input = byId("token", HTMLInputElement);
-  const text = byId("token-text");
-  if (wasRefused)
-    setText(text, "That token was refused. It is the one that the balancer was started with (--admin-token).");
+  const fault = find(dialog, ".fault");
+  setText(byId("token-text"), TOKEN_ASKED);
+  setText(fault, wasRefused ? TOKEN_REFUSED : "");
   input.value = "";
   dialog.showModal();
   input.focus();
@@ -99,7 +110,12 @@ function askToken(wasRefused) {
       "submit",
       (event) => {
         event.preventDefault();
-        sessionStorage.setItem(TOKEN_ITEM, input.value);
+        const token = input.value.trim();
+        if (!TOKEN_TEXT.test(token)) {
+          setText(fault, "A token has no blanks and no letters beyond ASCII.");
+          return;
+        }
+        sessionStorage.setItem(TOKEN_ITEM, token);
         input.value = "";
         dialog.close("given");
       },

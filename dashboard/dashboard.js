@@ -1,7 +1,7 @@
 // The page: reads the stream of events and keeps what is shown in step with it. Nothing is drawn twice in a frame.
 import { ApiError, call, nodePath } from "./api.js";
-import { byId, create, setText } from "./document.js";
-import { timeOfDay } from "./format.js";
+import { byId, create, find, once, setText } from "./document.js";
+import { short, timeOfDay } from "./format.js";
 import { AddDialog, NodeDialog } from "./node-dialogs.js";
 import { Overview } from "./overview.js";
 import { Ring } from "./ring.js";
@@ -12,9 +12,17 @@ import { runStream } from "./stream.js";
 import { Tabs } from "./tabs.js";
 
 /** @typedef {import("./shapes.js").StatusShape} StatusShape */
+/** @typedef {import("./shapes.js").NodeShape} NodeShape */
 /** @typedef {import("./series.js").Series} Series */
 
-const MESSAGE_MS = 6000;
+/** Policies that put keys nowhere in particular; asking for their ring would only be refused. */
+const WITHOUT_RING = new Set(["weighted-round-robin", "least-loaded", "p2c-ewma", "random"]);
+
+const MESSAGE_MS = 10_000;
+/** So many samples that were missed are a gap in the lines; more are asked for again. On a slow line asking costs more. */
+const GAP_MAX = 5;
+/** The ring is not asked for more often, however fast nodes come and go. */
+const RING_MS = 1000;
 
 const link = byId("link");
 const lost = byId("lost");
@@ -25,15 +33,14 @@ const tabs = new Tabs(() => onCluster());
 const rows = new Rows({ onToggle: toggle, onManage: (node) => nodeDialog.open(node) });
 const nodeDialog = new NodeDialog(tell);
 const addDialog = new AddDialog(tell);
-const ring = new Ring((explanation) => {
-  if (explanation.cluster !== undefined) tabs.choose(explanation.cluster);
+const ring = new Ring((explanation, isAgain) => {
+  // Whoever has gone on to another cluster is not taken back because a node has changed.
+  if (explanation.cluster !== undefined && !isAgain) tabs.choose(explanation.cluster);
   rows.mark(explanation.isFixed ? explanation.node : undefined);
 });
 
 /** @type {StatusShape | undefined} */
 let status;
-/** When it came, in milliseconds since the epoch. */
-let statusMs = 0;
 let total = emptySeries();
 /** @type {Map<string, Series>} of the nodes of the chosen cluster, by id */
 let series = new Map();
@@ -43,6 +50,10 @@ let /** @type {number | undefined} */ sequence;
 let seriesOf = "";
 /** What the ring depends on, as it was drawn. */
 let ringShape = "";
+/** What the way of a URL depends on besides. */
+let statesShape = "";
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let ringTimer;
 let isStatusDue = false;
 let isSampleDue = false;
 
@@ -70,14 +81,7 @@ function drawCluster(now) {
   setText(byId("cluster-note"), cluster === undefined ? "" : clusterNote(cluster));
   rows.update(nodes);
   nodeDialog.update(now.nodes);
-  const shape = JSON.stringify([tabs.chosen, nodes.map(({ id, weight, states }) => [id, weight, states])]);
-  if (shape === ringShape) return;
-  ringShape = shape;
-  void ring.load(
-    tabs.chosen,
-    nodes.map(({ id }) => id),
-  );
-  ring.refresh();
+  drawRing(cluster, nodes);
 }
 
 /** Another cluster is to be seen. */
@@ -88,6 +92,30 @@ function onCluster() {
   rows.mark(undefined);
   schedule({ isStatus: true, isSample: true });
   void fetchHistory();
+}
+
+/**
+ * Asks anew for what has changed.
+ * @param {import("./shapes.js").ClusterShape | undefined} cluster
+ * @param {readonly import("./shapes.js").NodeShape[]} nodes of the cluster
+ */
+function drawRing(cluster, nodes) {
+  const shape = JSON.stringify([tabs.chosen, cluster?.policy, nodes.map(({ id, weight }) => [id, weight])]);
+  const states = JSON.stringify(status?.nodes.map(({ states: own }) => own));
+  if (shape === ringShape && states === statesShape) return;
+  if (ringTimer !== undefined) return;
+  ringTimer = setTimeout(() => {
+    ringTimer = undefined;
+    schedule({ isStatus: true });
+  }, RING_MS);
+  if (shape !== ringShape) {
+    ringShape = shape;
+    const ids = nodes.map(({ id }) => id);
+    if (WITHOUT_RING.has(cluster?.policy ?? "")) ring.clear("The policy of this cluster has no ring.");
+    else void ring.load(tabs.chosen, ids);
+  }
+  statesShape = states;
+  ring.refresh();
 }
 
 async function fetchHistory() {
@@ -105,17 +133,19 @@ async function fetchHistory() {
   } catch (error) {
     // The next sample that does not follow asks again.
     if (!(error instanceof ApiError)) throw error;
-    sequence = 0;
+    sequence = Number.NEGATIVE_INFINITY;
   }
 }
 
 /** @param {import("./shapes.js").HistorySample} sample */
 function takeSample(sample) {
   if (tabs.chosen === "" || sequence === undefined || sample.sequence <= sequence) return;
-  if (sample.sequence !== sequence + 1 || seriesOf !== tabs.chosen) {
+  const missed = sample.sequence - sequence - 1;
+  if (missed > GAP_MAX || seriesOf !== tabs.chosen) {
     void fetchHistory();
     return;
   }
+  for (let count = 0; count < missed; count++) for (const own of [total, ...series.values()]) append(own, undefined);
   sequence = sample.sequence;
   append(total, sample.total);
   const points = new Map(
@@ -136,14 +166,30 @@ function schedule({ isStatus = false, isSample = false }) {
   isSampleDue ||= isSample;
 }
 
-/** @param {import("./shapes.js").NodeShape} node */
+/** @param {NodeShape} node */
 async function toggle(node) {
   const mode = node.mode === "active" ? "draining" : "active";
+  // Somebody else's requests hang on it: asked first.
+  if (mode === "draining" && nodeDialog.isLastServing(node)) nodeDialog.open(node, mode);
+  else await setMode(node, mode, node.mode);
+}
+
+/**
+ * @param {NodeShape} node
+ * @param {NodeShape["mode"]} mode
+ * @param {NodeShape["mode"]} [before] what takes it back
+ */
+async function setMode(node, mode, before) {
   try {
     await call(nodePath(node), { method: "PATCH", body: { mode } });
-    tell(mode === "active" ? `${node.id} is active again.` : `${node.id} is draining: no new keys come to it.`);
+    const running = node.inFlight === 0 ? "" : `, ${short(node.inFlight)} in flight go on`;
+    const text =
+      mode === "draining"
+        ? `${node.id} is draining: no new keys come to it${running}.`
+        : `${node.id} is ${mode} again.`;
+    tell(text, before === undefined ? {} : { undo: () => setMode(node, before) });
   } catch (error) {
-    tell(`${node.id} was not changed: ${error instanceof ApiError ? error.message : error}`, "bad");
+    tell(`${node.id} was not changed: ${error instanceof ApiError ? error.message : error}`, { tone: "bad" });
   }
 }
 
@@ -153,16 +199,43 @@ let messageTimer;
 /**
  * Says what became of an edit.
  * @param {string} text
- * @param {"good" | "bad"} [tone] what went wrong stays until it is closed
+ * @param {{ readonly tone?: "good" | "bad", readonly undo?: () => Promise<void> }} [options] what went wrong stays until it is closed
  */
-function tell(text, tone = "good") {
+function tell(text, { tone = "good", undo } = {}) {
   clearTimeout(messageTimer);
   message.className = `banner shown ${tone}`;
+  const buttons = create("span", "buttons");
+  if (undo !== undefined) buttons.append(takeBack(undo));
   const close = create("button", "", "Close");
   close.type = "button";
   close.addEventListener("click", () => hide(message));
-  message.replaceChildren(create("span", "", text), close);
-  if (tone === "good") messageTimer = setTimeout(() => hide(message), MESSAGE_MS);
+  buttons.append(close);
+  message.replaceChildren(create("span", "", text), buttons);
+  if (tone === "good") messageTimer = setTimeout(hideUnused, MESSAGE_MS);
+}
+
+/** @param {() => Promise<void>} undo */
+function takeBack(undo) {
+  const button = create("button", "", "Undo");
+  button.type = "button";
+  button.addEventListener("click", () =>
+    once(button, async () => {
+      try {
+        await undo();
+        // What it says itself stands there instead.
+        if (button.isConnected) hide(message);
+      } catch (error) {
+        tell(`Not taken back: ${error instanceof ApiError ? error.message : error}`, { tone: "bad" });
+      }
+    }),
+  );
+  return button;
+}
+
+/** Not while somebody reads it or is about to press its button. */
+function hideUnused() {
+  if (message.matches(":hover, :focus-within")) messageTimer = setTimeout(hideUnused, MESSAGE_MS);
+  else hide(message);
 }
 
 /** @param {HTMLElement} banner */
@@ -178,7 +251,7 @@ function showLost(error) {
   link.dataset.link = "lost";
   setText(link, error.status === 401 ? "No token" : "Connection lost");
   document.body.toggleAttribute("data-stale", status !== undefined);
-  const since = status === undefined ? "" : ` What is shown is from ${timeOfDay(statusMs)}.`;
+  const since = status === undefined ? "" : ` What is shown is from ${timeOfDay(status.atMs)}.`;
   const text =
     error.status === 401
       ? "The balancer answers only with its token."
@@ -195,6 +268,11 @@ function showLost(error) {
   lost.replaceChildren(create("span", "", text), again);
 }
 
+// The address keeps the name of the cluster, and not that somebody skipped the head.
+find(document, ".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("cluster").focus();
+});
 byId("add").addEventListener("click", () => addDialog.open(tabs.chosen));
 
 void runStream(
@@ -202,7 +280,6 @@ void runStream(
     onStatus(now) {
       const isBack = link.dataset.link !== "live";
       status = now;
-      statusMs = Date.now();
       if (isBack) {
         link.dataset.link = "live";
         setText(link, "Live");
@@ -211,7 +288,7 @@ void runStream(
         tabs.update(now.clusters);
         void fetchHistory();
       }
-      changes.update(now.nodes, timeOfDay(statusMs));
+      changes.update(now.nodes, timeOfDay(now.atMs));
       schedule({ isStatus: true });
     },
     onSample: takeSample,

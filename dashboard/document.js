@@ -24,13 +24,22 @@ export function find(parent, selector, type) {
   return /** @type {E} */ (found);
 }
 
+/** Characters that turn the direction of what follows them: a name that has some could look like another one. */
+const TURNING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** @param {string} text as it is shown: what turns it is spelled out */
+function visible(text) {
+  return text.replace(TURNING, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 /**
  * Writes a text where it is another one: what stays the same is not laid out again, nor read out.
  * @param {Element} element
  * @param {string} text
  */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = visible(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
 /**
@@ -51,7 +60,7 @@ export function setAttribute(element, name, value) {
 export function create(name, className = "", text = "") {
   const element = document.createElement(name);
   if (className !== "") element.className = className;
-  if (text !== "") element.textContent = text;
+  if (text !== "") element.textContent = visible(text);
   return element;
 }
 
@@ -64,4 +73,20 @@ export function createSvg(name, attributes) {
   const element = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   return element;
+}
+
+/**
+ * Runs an action of a control, and not a second time before the first one has ended. The control keeps the focus, which
+ * a disabled one would lose.
+ * @param {Element} control what shows that it is busy
+ * @param {() => Promise<unknown>} act
+ */
+export async function once(control, act) {
+  if (control.getAttribute("aria-busy") === "true") return;
+  control.setAttribute("aria-busy", "true");
+  try {
+    await act();
+  } finally {
+    control.removeAttribute("aria-busy");
+  }
 }

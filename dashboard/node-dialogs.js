@@ -1,16 +1,37 @@
 import { ApiError, call, nodePath } from "./api.js";
-import { byId, create, find, setText } from "./document.js";
+import { byId, create, find, once, setText } from "./document.js";
 import { latency, NOTHING, short } from "./format.js";
 import { showStates } from "./states.js";
 
 /** @typedef {import("./shapes.js").NodeShape} NodeShape */
-/** @typedef {(text: string) => void} Told */
+/** @typedef {import("./shapes.js").NodeEdit} NodeEdit */
+/** @typedef {(text: string, options?: { readonly undo?: () => Promise<void> }) => void} Told */
 
 const MODE_NOTES = /** @type {Readonly<Record<string, string>>} */ ({
   active: "Takes every request that comes to it.",
   draining: "Takes no new keys; sessions that are pinned to it stay.",
   disabled: "Takes nothing new at all.",
 });
+
+/** @param {NodeEdit} body */
+function changed({ mode, weight }) {
+  const words = [
+    ...(mode === undefined ? [] : [`is ${mode}`]),
+    ...(weight === undefined ? [] : [`has weight ${weight}`]),
+  ];
+  return `${words.join(" and ")} now`;
+}
+
+/**
+ * What becomes of what runs, and of what comes, when a node takes nothing new any more.
+ * @param {NodeShape} node
+ * @param {boolean} isLast nobody else of its cluster serves
+ */
+function consequences({ cluster, inFlight }, isLast) {
+  const running =
+    inFlight === 0 ? "Nothing is in flight on it." : `${short(inFlight)} in flight on it go on to their end.`;
+  return isLast ? `${running} No other node of ${cluster} serves now: its requests will fail.` : running;
+}
 
 /** The dialog of one node: what it has done, its mode and weight, and how to repair it. */
 export class NodeDialog {
@@ -21,7 +42,17 @@ export class NodeDialog {
   #weight = byId("weight", HTMLInputElement);
   #facts = byId("node-facts");
   #fault = find(this.#dialog, ".fault");
-  #confirm = byId("remove-confirm");
+  #outcome = find(this.#dialog, ".outcome");
+  #form = byId("node-form", HTMLFormElement);
+  #confirm = byId("confirm");
+  #confirmText = byId("confirm-text");
+  #yes = byId("confirm-yes");
+  /** @type {(() => Promise<unknown>) | undefined} What is done where the answer is yes. */
+  #confirmed;
+  /** @type {HTMLElement | undefined} What asked, and gets the focus back. */
+  #asker;
+  /** @type {readonly NodeShape[]} */
+  #nodes = [];
   #told;
   /** @type {NodeShape | undefined} */
   #node;
@@ -35,81 +66,158 @@ export class NodeDialog {
     this.#dialog.addEventListener("close", () => {
       this.#node = undefined;
     });
-    byId("node-form").addEventListener("submit", (event) => {
+    this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.#apply();
+      this.#apply();
     });
     this.#dialog.addEventListener("change", () => this.#showNote());
-    on("weight-reset", () => this.#edit("PATCH", "", { weight: null }, "has the weight that the config says"));
-    on("reset", () => this.#edit("POST", "/reset", undefined, "was reset"));
-    on("mark-alive", () => this.#edit("POST", "/mark-alive", undefined, "was marked alive"));
-    on("remove", () => {
-      this.#confirm.hidden = false;
-      byId("remove-no").focus();
-    });
-    on("remove-no", () => {
-      this.#confirm.hidden = true;
-      byId("remove").focus();
-    });
-    on("remove-yes", async () => {
-      if (await this.#edit("DELETE", "", undefined, "was removed")) this.#dialog.close();
-    });
+    const edit = (/** @type {object} */ body, /** @type {string} */ done) => this.#edit("PATCH", "", { body, done });
+    on("weight-reset", () => edit({ weight: null }, "has the weight that the config says"));
+    on("reset", () => this.#edit("POST", "/reset", { done: "was reset" }));
+    on("mark-alive", () => this.#edit("POST", "/mark-alive", { done: "was marked alive" }));
+    on("remove", () => this.#askToRemove());
+    on("confirm-no", () => this.#endQuestion());
+    on("confirm-yes", () => this.#confirmed?.());
   }
 
-  /** @param {NodeShape} node */
-  open(node) {
+  /**
+   * @param {NodeShape} node
+   * @param {NodeShape["mode"]} [mode] what is to be asked for; its own otherwise
+   */
+  open(node, mode = node.mode) {
     this.#node = node;
     setText(this.#title, node.id);
     setText(this.#fault, "");
+    setText(this.#outcome, "");
     this.#confirm.hidden = true;
-    this.#fill(node);
+    this.#fill({ ...node, mode });
     this.#showFacts(node);
     this.#dialog.showModal();
     find(this.#dialog, "input[name=mode]:checked").focus();
+    if (mode !== node.mode) this.#apply();
   }
 
   /** @param {readonly NodeShape[]} nodes as they are now */
   update(nodes) {
+    this.#nodes = nodes;
     const own = this.#node;
     if (own === undefined) return;
     const now = nodes.find(({ cluster, id }) => cluster === own.cluster && id === own.id);
-    if (now === undefined) this.#dialog.close();
-    else this.#showFacts(now);
+    if (now === undefined) {
+      // Its removal from here says so itself.
+      if (this.#form.getAttribute("aria-busy") !== "true") this.#told(`${own.id} has left ${own.cluster}.`);
+      this.#dialog.close();
+    } else this.#showFacts(now);
   }
 
-  async #apply() {
+  /** @param {NodeShape} node */
+  isLastServing(node) {
+    const serving = this.#nodes.filter(({ cluster, states }) => cluster === node.cluster && states.includes("serving"));
+    return serving.length === 1 && serving[0].id === node.id;
+  }
+
+  #apply() {
     const node = this.#node;
     if (node === undefined) return;
-    const mode = find(this.#dialog, "input[name=mode]:checked", HTMLInputElement).value;
+    const { value } = find(this.#dialog, "input[name=mode]:checked", HTMLInputElement);
+    const mode = /** @type {NodeShape["mode"]} */ (value);
     const weight = this.#weight.valueAsNumber;
-    const change = { ...(mode === node.mode ? {} : { mode }), ...(weight === node.weight ? {} : { weight }) };
-    const isNothing = Object.keys(change).length === 0;
-    if (isNothing || (await this.#edit("PATCH", "", change, "was changed"))) this.#dialog.close();
+    /** @type {NodeEdit} */
+    const body = { ...(mode === node.mode ? {} : { mode }), ...(weight === node.weight ? {} : { weight }) };
+    if (Object.keys(body).length === 0) {
+      this.#dialog.close();
+      return;
+    }
+    const before = { ...(body.mode && { mode: node.mode }), ...(body.weight !== undefined && { weight: node.weight }) };
+    const change = async () => {
+      if (await this.#edit("PATCH", "", { body, done: changed(body), before })) this.#dialog.close();
+    };
+    const isLast = body.mode !== undefined && this.isLastServing(node);
+    if (body.mode !== "disabled" && !isLast) {
+      void change();
+      return;
+    }
+    const text = `${MODE_NOTES[mode]} ${consequences(node, isLast)}`;
+    this.#ask(text, { yes: mode === "disabled" ? "Yes, disable it" : "Yes, drain it", asker: "apply" }, change);
+  }
+
+  #askToRemove() {
+    const node = this.#node;
+    if (node === undefined) return;
+    const text = `${node.id} leaves ${node.cluster}, on every replica that shares the store. ${consequences(
+      node,
+      this.isLastServing(node),
+    )} Add node brings it back.`;
+    this.#ask(text, { yes: "Yes, remove it", asker: "remove" }, async () => {
+      if (await this.#edit("DELETE", "", { done: "was removed" })) this.#dialog.close();
+    });
+  }
+
+  /**
+   * @param {string} text
+   * @param {{ readonly yes: string, readonly asker: string }} words
+   * @param {() => Promise<unknown>} act
+   */
+  #ask(text, { yes, asker }, act) {
+    setText(this.#confirmText, text);
+    setText(this.#yes, yes);
+    this.#confirmed = act;
+    this.#asker = byId(asker);
+    this.#confirm.hidden = false;
+    byId("confirm-no").focus();
+  }
+
+  #endQuestion() {
+    this.#confirm.hidden = true;
+    this.#confirmed = undefined;
+    this.#asker?.focus();
   }
 
   /**
    * @param {string} method
    * @param {string} action below the path of the node
-   * @param {object | undefined} body
-   * @param {string} done
+   * @param {{ readonly done: string, readonly body?: object, readonly before?: NodeEdit }} edit with what takes it back
    */
-  async #edit(method, action, body, done) {
+  async #edit(method, action, { done, body, before }) {
     const node = this.#node;
-    if (node === undefined) return false;
-    setText(this.#fault, "");
-    try {
-      /** @type {import("./shapes.js").ChangeShape} */
-      const change = await call(`${nodePath(node)}${action}`, { method, ...(body === undefined ? {} : { body }) });
-      this.#told(change.result === "applied" ? `${node.id} ${done}.` : `${node.id}: nothing to change.`);
-      if (change.node !== undefined && this.#node === node) {
-        this.#node = change.node;
-        this.#fill(change.node);
+    let isDone = false;
+    if (node === undefined) return isDone;
+    await once(this.#form, async () => {
+      setText(this.#fault, "");
+      setText(this.#outcome, "");
+      try {
+        /** @type {import("./shapes.js").ChangeShape} */
+        const change = await call(`${nodePath(node)}${action}`, { method, ...(body === undefined ? {} : { body }) });
+        isDone = true;
+        this.#tell(
+          node,
+          change.result === "applied" ? `${node.id} ${done}.` : `${node.id}: nothing to change.`,
+          before,
+        );
+        if (change.node !== undefined && this.#node === node) {
+          this.#node = change.node;
+          this.#fill(change.node);
+        }
+      } catch (error) {
+        // The dialog may be of another node by now, and nobody knows which one is meant.
+        const text = error instanceof ApiError ? error.message : `${error}`;
+        if (this.#node === node) setText(this.#fault, `Not changed: ${text}.`);
+        else this.#told(`${node.id} was not changed: ${text}`);
       }
-      return true;
-    } catch (error) {
-      setText(this.#fault, error instanceof ApiError ? error.message : `${error}`);
-      return false;
-    }
+    });
+    return isDone && this.#node?.id === node.id;
+  }
+
+  /**
+   * Here while the dialog is open: what stands behind it is neither seen nor heard.
+   * @param {NodeShape} node
+   * @param {string} text
+   * @param {NodeEdit | undefined} before
+   */
+  #tell(node, text, before) {
+    setText(this.#outcome, text);
+    if (before === undefined) this.#told(text);
+    else this.#told(text, { undo: async () => void (await call(nodePath(node), { method: "PATCH", body: before })) });
   }
 
   /** @param {NodeShape} node */
@@ -121,7 +229,8 @@ export class NodeDialog {
 
   #showNote() {
     const { value } = find(this.#dialog, "input[name=mode]:checked", HTMLInputElement);
-    setText(this.#note, MODE_NOTES[value] ?? "");
+    setText(this.#note, MODE_NOTES[value]);
+    this.#confirm.hidden = true;
   }
 
   /** @param {NodeShape} node */
@@ -160,18 +269,24 @@ export class AddDialog {
   /** @param {Told} told */
   constructor(told) {
     find(this.#dialog, ".cancel").addEventListener("click", () => this.#dialog.close());
-    byId("add-form").addEventListener("submit", async (event) => {
+    const form = byId("add-form");
+    form.addEventListener("submit", (event) => {
       event.preventDefault();
-      setText(this.#fault, "");
-      const body = { node: this.#node.value.trim(), weight: this.#weight.valueAsNumber };
-      try {
-        await call(`v1/clusters/${encodeURIComponent(this.#cluster)}/nodes`, { method: "POST", body });
-        told(`${body.node} was added to ${this.#cluster}.`);
-        this.#dialog.close();
-      } catch (error) {
-        setText(this.#fault, error instanceof ApiError ? error.message : `${error}`);
-      }
+      void once(form, () => this.#add(told));
     });
+  }
+
+  /** @param {Told} told */
+  async #add(told) {
+    setText(this.#fault, "");
+    const body = { node: this.#node.value.trim(), weight: this.#weight.valueAsNumber };
+    try {
+      await call(`v1/clusters/${encodeURIComponent(this.#cluster)}/nodes`, { method: "POST", body });
+      told(`${body.node} was added to ${this.#cluster}.`);
+      this.#dialog.close();
+    } catch (error) {
+      setText(this.#fault, error instanceof ApiError ? error.message : `${error}`);
+    }
   }
 
   /** @param {string} cluster */

@@ -1,8 +1,8 @@
 import { byId, setText } from "./document.js";
 import { counted, duration, latency, percent, short } from "./format.js";
 import { Plot, roundTop } from "./plot.js";
-import { inWords, last, SAMPLES_MAX } from "./series.js";
-import { badge } from "./states.js";
+import { inWords, last } from "./series.js";
+import { badge, toneOf } from "./states.js";
 
 /** How the store that replicas share looks, by its state, and what that means for operators. */
 const STORES = /** @type {Readonly<Record<string, { shape: string, tone: string, word: string, note: string }>>} */ ({
@@ -23,21 +23,29 @@ export class Overview {
 
   /** @param {import("./shapes.js").StatusShape} status */
   update(status) {
-    const { version, pid, uptimeMs, ready, store, nodes } = status;
+    const { version, pid, uptimeMs, ready, store, nodes, clusters, listeners } = status;
     setText(byId("process"), `${version} · process ${pid} · up ${duration(uptimeMs)}`);
     const { word, shape, tone } = conditionOf(status);
     show(this.#state, word, () => badge(shape, tone, word));
-    document.title = `${ready ? "" : `${word} · `}fnlb`;
     const serving = nodes.filter(({ states }) => states.includes("serving")).length;
-    setText(byId("state-note"), `${serving} of ${counted(nodes.length, "node")} serving`);
+    const down = nodes.filter(({ states }) => toneOf(states) === "bad").length;
+    // Seen from another tab as well.
+    document.title = `${ready ? "" : `${word} · `}${down === 0 ? "" : `${down} down · `}fnlb`;
+    const count = `${serving} of ${counted(nodes.length, "node")} serving`;
+    const troubles = [...unservedOf(clusters), ...pausedOf(listeners)];
+    const noteTone = troubles.length > 0 ? "bad" : serving < nodes.length ? "warn" : "";
+    showNote("state-note", [...troubles, count].join("\n"), noteTone);
     setText(byId("in-flight"), short(status.exchanges));
+    const full = clusters.filter(({ queued, limits }) => queued > 0 && queued >= limits.queueMax);
     const waiting = status.queued > 0 ? `${short(status.queued)} waiting` : "none waiting";
-    setText(byId("in-flight-note"), waiting);
+    const isFull = full.length > 0;
+    const notes = isFull ? [waiting, `queue of ${namesOf(full)} full`] : [waiting];
+    showNote("in-flight-note", notes.join("\n"), isFull ? "bad" : status.queued > 0 ? "warn" : "");
     setText(byId("connections"), short(status.connections));
     setText(byId("connections-note"), counted(status.tunnels, "tunnel"));
     const { shape: storeShape, tone: storeTone, word: storeWord, note } = STORES[store] ?? STORES.down;
     show(this.#store, store, () => badge(storeShape, storeTone, storeWord));
-    setText(byId("store-note"), note);
+    showNote("store-note", note, storeTone === "bad" || storeTone === "warn" ? storeTone : "");
   }
 
   /** @param {import("./series.js").Series} total */
@@ -50,12 +58,53 @@ export class Overview {
     setText(byId("errors-unit"), errors && rate ? `/s, ${percent(Math.min(1, errors / rate))}` : "/s");
     setText(byId("p99"), latency(last(total.p99Ms)));
     setText(byId("p50"), `p50 ${latency(last(total.p50Ms))}`);
-    const draw = (/** @type {Plot} */ plot, /** @type {(number | null)[]} */ values, /** @type {string} */ text) =>
-      plot.draw(total, { samplesMax: SAMPLES_MAX, top: roundTop([values], 1), text });
-    draw(this.#ratePlot, total.rate, inWords("Requests a second", total.rate, short));
-    draw(this.#errorsPlot, total.errors, inWords("Errors a second", total.errors, short));
-    draw(this.#latencyPlot, total.p99Ms, inWords("p99 of the time to the head of a response", total.p99Ms, latency));
+    const rateTop = roundTop([total.rate], 1);
+    const errorsTop = roundTop([total.errors], 1);
+    const p99Top = roundTop([total.p99Ms], 1);
+    this.#ratePlot.draw(total, { top: rateTop, text: inWords("Requests a second", total.rate, short) });
+    this.#errorsPlot.draw(total, { top: errorsTop, text: inWords("Errors a second", total.errors, short) });
+    const p99Words = inWords("p99 of the time to the head of a response", total.p99Ms, latency);
+    this.#latencyPlot.draw(total, { top: p99Top, text: p99Words });
+    setText(byId("rate-top"), `0 to ${short(rateTop)}`);
+    setText(byId("errors-top"), `0 to ${short(errorsTop)}`);
+    setText(byId("p99-top"), `0 to ${latency(p99Top)}`);
   }
+}
+
+/**
+ * What is asked for at clusters that have nobody to answer.
+ * @param {readonly import("./shapes.js").ClusterShape[]} clusters
+ */
+function unservedOf(clusters) {
+  const unserved = clusters.filter(({ canServe }) => !canServe);
+  return unserved.length === 0 ? [] : [`nobody serves ${namesOf(unserved)}`];
+}
+
+/** @param {import("./shapes.js").StatusShape["listeners"]} listeners */
+function pausedOf(listeners) {
+  const paused = listeners.filter(({ state }) => state === "paused").length;
+  return paused === 0 ? [] : [`${paused} of ${counted(listeners.length, "listener")} paused`];
+}
+
+/** @param {string} word */
+function capitalised(word) {
+  return `${word[0].toUpperCase()}${word.slice(1)}`;
+}
+
+/** @param {readonly { readonly name: string }[]} clusters */
+function namesOf(clusters) {
+  return clusters.map(({ name }) => name).join(", ");
+}
+
+/**
+ * @param {string} id
+ * @param {string} text
+ * @param {string} tone
+ */
+function showNote(id, text, tone) {
+  const note = byId(id);
+  setText(note, text);
+  note.className = tone === "" ? "quiet" : tone;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { createSvg, setAttribute } from "./document.js";
+import { SAMPLES_MAX } from "./series.js";
 
 const WIDTH = 150;
 const HEIGHT = 28;
@@ -37,13 +38,13 @@ export class Plot {
 
   /**
    * @param {import("./shapes.js").HistorySeries} series
-   * @param {{ readonly samplesMax: number, readonly top: number, readonly text: string }} options
+   * @param {{ readonly top: number, readonly text: string }} options
    */
-  draw(series, { samplesMax, top, text }) {
+  draw(series, { top, text }) {
     setAttribute(this.#svg, "aria-label", text);
     for (const { name, area, line } of this.#lines) {
       const values = name === "errors" ? withoutIdle(series.errors) : series[name];
-      const parts = runsOf(values, { samplesMax, top });
+      const parts = runsOf(values, top);
       setAttribute(line, "d", parts.map(({ path }) => path).join(""));
       if (area !== undefined) {
         setAttribute(
@@ -68,10 +69,10 @@ function withoutIdle(values) {
 /**
  * The pieces of a line between which nothing is known. The newest sample stands at the right edge.
  * @param {readonly (number | null)[]} values
- * @param {{ readonly samplesMax: number, readonly top: number }} scale
+ * @param {number} top of the scale
  */
-function runsOf(values, { samplesMax, top }) {
-  const step = WIDTH / Math.max(1, samplesMax - 1);
+function runsOf(values, top) {
+  const step = WIDTH / (SAMPLES_MAX - 1);
   const start = WIDTH - (values.length - 1) * step;
   /** @type {{ path: string, from: number, to: number }[]} */
   const runs = [];

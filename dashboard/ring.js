@@ -2,7 +2,7 @@ import { ApiError, call } from "./api.js";
 import { byId, create, createSvg, setText } from "./document.js";
 import { percent } from "./format.js";
 import { hueOf } from "./hues.js";
-import { showStates } from "./states.js";
+import { badge, showStates } from "./states.js";
 
 /** @typedef {import("./shapes.js").RingView} RingView */
 /** @typedef {import("./shapes.js").Explanation} Explanation */
@@ -17,6 +17,15 @@ const NAMED_MAX = 8;
 const NAME_LENGTH_MAX = 17;
 /** Fallbacks that are shown before a URL is asked to be followed further. */
 const ORDER_MAX = 8;
+
+/** What keeps one key from a node that serves others. */
+const REASONS = /** @type {Readonly<Record<string, string>>} */ ({
+  "no-weight": "No weight",
+  full: "Full",
+  "over-load": "Over load",
+  "slow-start": "Slow start",
+  "load-wait": "Key waits",
+});
 
 /** The ring of a cluster, and where a URL lands on it. */
 export class Ring {
@@ -33,17 +42,21 @@ export class Ring {
   #centreNote = createSvg("text", { y: "14", class: "small" });
   /** @type {Explanation | undefined} */
   #explanation;
+  #method = byId("method", HTMLInputElement);
+  #headers = byId("headers", HTMLTextAreaElement);
+  /** The query that it answers; empty: none was asked. */
+  #explained = "";
   /** Answers to questions that others have followed are not shown. */
   #asked = 0;
   #drawn = 0;
   #onFound;
 
-  /** @param {(explanation: Explanation) => void} onFound */
+  /** @param {(explanation: Explanation, isAgain: boolean) => void} onFound told whether nobody asked just now */
   constructor(onFound) {
     this.#onFound = onFound;
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#ask();
+      void this.#ask(this.#query());
     });
   }
 
@@ -60,16 +73,26 @@ export class Ring {
       if (drawn === this.#drawn) this.#draw(view, ids);
     } catch (error) {
       if (drawn !== this.#drawn) return;
-      this.#svg.toggleAttribute("hidden", true);
-      this.#legend.hidden = true;
       const isWithout = error instanceof ApiError && error.status === 404;
-      setText(this.#text, isWithout ? "The policy of this cluster has no ring." : "The ring could not be had.");
+      this.clear(isWithout ? "The policy of this cluster has no ring." : "The ring could not be had.");
     }
   }
 
-  /** Asks again for the URL that is shown: nodes have changed. */
+  /**
+   * Shows no ring.
+   * @param {string} why
+   */
+  clear(why) {
+    this.#drawn++;
+    this.#arcs = new Map();
+    this.#svg.toggleAttribute("hidden", true);
+    this.#legend.hidden = true;
+    setText(this.#text, why);
+  }
+
+  /** Asks again for the request that is shown: nodes have changed. */
   refresh() {
-    if (this.#explanation !== undefined) this.#ask();
+    if (this.#explained !== "") void this.#ask(this.#explained);
   }
 
   /**
@@ -113,32 +136,52 @@ export class Ring {
     this.#point();
   }
 
-  async #ask() {
+  /** The request that the fields describe. */
+  #query() {
+    const query = new URLSearchParams({ url: this.#url.value.trim() });
+    const method = this.#method.value.trim();
+    if (method !== "") query.set("method", method);
+    for (const line of this.#headers.value.split("\n")) if (line.trim() !== "") query.append("header", line);
+    return `${query}`;
+  }
+
+  /** @param {string} query */
+  async #ask(query) {
     const asked = ++this.#asked;
+    const isAgain = query === this.#explained;
     try {
       /** @type {Explanation} */
-      const explanation = await call(`v1/explain?url=${encodeURIComponent(this.#url.value.trim())}`);
+      const explanation = await call(`v1/explain?${query}`);
       if (asked !== this.#asked) return;
+      // What is the same is not read out again.
+      const isSame = isAgain && JSON.stringify(explanation) === JSON.stringify(this.#explanation);
+      this.#explained = query;
       this.#explanation = explanation;
-      this.#show(explanation);
-      this.#onFound(explanation);
+      if (!isSame) {
+        this.#show(explanation);
+        this.#onFound(explanation, isAgain);
+      }
     } catch (error) {
       if (asked !== this.#asked) return;
+      // Asked by nobody: what is shown stays until there is something better.
+      if (isAgain && error instanceof ApiError && error.status === 0) return;
       this.#explanation = undefined;
+      this.#explained = "";
       this.#found.replaceChildren(create("p", "bad", error instanceof ApiError ? error.message : `${error}`));
     }
     this.#point();
   }
 
   /** @param {Explanation} explanation */
-  #show({ problem, redirect, route, cluster, key, isFixed, node, order }) {
+  #show({ problem, redirect, route, cluster, policy, key, sticky, isFixed, node, order, notes }) {
     const facts = create("dl");
     const fact = (/** @type {string} */ name, /** @type {string | undefined} */ value) => {
       if (value !== undefined && value !== "") facts.append(create("dt", "", name), create("dd", "", value));
     };
     fact("Route", route);
-    fact("Cluster", cluster);
+    fact("Cluster", cluster === undefined ? undefined : `${cluster}, ${policy}`);
     fact("Key", key);
+    fact("Sticky", sticky === undefined ? undefined : `by ${sticky.by} ${sticky.node ?? "that names no node"}`);
     fact("Redirect", redirect === undefined ? undefined : `${redirect.status} to ${redirect.location}`);
     fact("Answer", problem === undefined ? undefined : `${problem.code}: ${problem.detail}`);
     /** @type {Element[]} */
@@ -146,13 +189,18 @@ export class Ring {
     if (!isFixed && order.length > 0) {
       parts.push(create("p", "quiet", "Nodes take turns or lots: each request may come to another one of these."));
     }
+    for (const note of notes) parts.push(create("p", "quiet", `${note[0].toUpperCase()}${note.slice(1)}.`));
     const list = create("ol", "order");
-    order.slice(0, ORDER_MAX).forEach(({ id, states, isEligible }) => {
+    order.slice(0, ORDER_MAX).forEach(({ id, states, isEligible, reasons, attempt }) => {
       const lands = isFixed && id === node;
       const item = create("li", lands ? "lands" : "");
-      const place = !isEligible ? "skips" : !isFixed ? "may" : lands ? "lands on" : "falls to";
+      const place = !isEligible ? "skips" : lands ? "lands on" : attempt !== undefined ? "falls to" : "may";
       const words = create("span");
-      showStates(words, states);
+      // A node may serve others and not this key.
+      const own = reasons.filter((reason) => REASONS[reason] !== undefined);
+      if (states.includes("serving") && own.length > 0) {
+        words.append(badge("suspect", "warn", own.map((reason) => REASONS[reason]).join(", ")));
+      } else showStates(words, states);
       item.append(create("span", "place", place), create("span", "id", id), words);
       list.append(item);
     });

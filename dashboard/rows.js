@@ -1,9 +1,10 @@
-import { byId, find, setText } from "./document.js";
+import { byId, find, once, setAttribute, setText } from "./document.js";
 import { counted, latency, NOTHING, percent, short } from "./format.js";
 import { hueOf } from "./hues.js";
 import { Plot, roundTop } from "./plot.js";
-import { emptySeries, inWords, last, meanOfLast, SAMPLES_MAX } from "./series.js";
-import { showStates, wordsOf } from "./states.js";
+import { emptySeries, inWords, last, meanOfLast } from "./series.js";
+import { showStates, toneOf, wordsOf } from "./states.js";
+import { Troubles } from "./troubles.js";
 
 /** @typedef {import("./shapes.js").NodeShape} NodeShape */
 
@@ -25,6 +26,8 @@ export class Rows {
   #empty = byId("empty");
   #filter = byId("filter", HTMLInputElement);
   #filterLabel = byId("filter-label");
+  #troubles = new Troubles(() => this.#applyFilter());
+  #shareScale = byId("share-scale");
   #rateScale = byId("rate-scale");
   #latencyScale = byId("latency-scale");
   /** @type {Map<string, Row>} by id of the node */
@@ -59,11 +62,13 @@ export class Rows {
     });
     this.#filterLabel.hidden = nodes.length < FILTER_FROM;
     if (this.#filterLabel.hidden) this.#filter.value = "";
+    this.#troubles.update(nodes);
     this.#applyFilter();
   }
 
   /** Takes all away, for another cluster. */
   clear() {
+    this.#troubles.choose("");
     this.update([]);
   }
 
@@ -82,7 +87,9 @@ export class Rows {
     setText(this.#latencyScale, all.length === 0 ? "" : `0 to ${latency(latencyTop)}`);
     const means = all.map(({ rate }) => meanOfLast(rate, SHARE_SAMPLES) ?? 0);
     const sum = means.reduce((total, mean) => total + mean, 0);
-    const scale = { sum, most: Math.max(0, ...means), rateTop, latencyTop };
+    const most = Math.max(0, ...means);
+    setText(this.#shareScale, sum === 0 ? "" : `0 to ${percent(most / sum)}`);
+    const scale = { sum, most, rateTop, latencyTop };
     for (const [id, row] of this.#rows) row.draw(series.get(id) ?? emptySeries(), scale);
   }
 
@@ -95,11 +102,11 @@ export class Rows {
     const wanted = this.#filter.value.trim().toLowerCase();
     let shown = 0;
     for (const row of this.#rows.values()) {
-      row.element.hidden = !row.words.includes(wanted);
+      row.element.hidden = !(row.words.includes(wanted) && row.isIn(this.#troubles.chosen));
       if (!row.element.hidden) shown++;
     }
     this.#empty.hidden = shown > 0;
-    setText(this.#empty, this.#rows.size === 0 ? "No nodes." : "No node is called so, or in such a state.");
+    setText(this.#empty, this.#rows.size === 0 ? "No nodes." : "No node is called so, or in such a state now.");
   }
 }
 
@@ -140,15 +147,18 @@ class Row {
     ]);
     this.#latencyPlot = new Plot(part(".latency-plot"), [{ name: "p50Ms", className: "second" }, { name: "p99Ms" }]);
     const { toggle, manage } = this.#parts;
-    toggle.addEventListener("click", async () => {
-      if (this.#node === undefined) return;
-      toggle.setAttribute("aria-busy", "true");
-      await onToggle(this.#node);
-      toggle.removeAttribute("aria-busy");
+    toggle.addEventListener("click", () => {
+      const node = this.#node;
+      if (node !== undefined) void once(toggle, () => onToggle(node));
     });
     manage.addEventListener("click", () => {
       if (this.#node !== undefined) onManage(this.#node);
     });
+  }
+
+  /** @param {string} state empty: any */
+  isIn(state) {
+    return state === "" || (this.#node?.states.includes(state) ?? false);
   }
 
   /**
@@ -160,6 +170,7 @@ class Row {
     this.#node = node;
     this.words = `${node.id} ${wordsOf(node.states)}`.toLowerCase();
     this.element.style.setProperty("--hue", hueOf(index));
+    setAttribute(this.element, "data-tone", toneOf(node.states));
     setText(id, node.id);
     setText(weight, node.weight === 1 ? "" : `weight ${node.weight}`);
     showStates(states, node.states);
@@ -187,20 +198,28 @@ class Row {
     setText(errors, failing === 0 ? "0" : short(failing));
     errors.classList.toggle("some", failing !== null && failing > 0);
     const [p50, p99] = [last(series.p50Ms), last(series.p99Ms)].map((ms) => latency(ms));
-    setText(latencyText, p50 === NOTHING ? NOTHING : `${p50.replace(/ ms$/, "")} · ${p99}`);
+    setText(
+      latencyText,
+      p50 === NOTHING ? NOTHING : `${unitOf(p50) === unitOf(p99) ? p50.split(" ")[0] : p50} · ${p99}`,
+    );
     const rateWords = `${inWords("Requests a second", series.rate, short)}; errors now ${short(failing)}`;
-    this.#ratePlot.draw(series, { samplesMax: SAMPLES_MAX, top: rateTop, text: rateWords });
+    this.#ratePlot.draw(series, { top: rateTop, text: rateWords });
     const latencyWords = inWords("p99 of the time to the head of a response", series.p99Ms, latency);
-    this.#latencyPlot.draw(series, { samplesMax: SAMPLES_MAX, top: latencyTop, text: latencyWords });
+    this.#latencyPlot.draw(series, { top: latencyTop, text: latencyWords });
   }
 }
 
+/** @param {string} text a number and its unit */
+function unitOf(text) {
+  return text.split(" ")[1];
+}
+
 /** @param {import("./shapes.js").ClusterShape} cluster */
-export function clusterNote({ policy, nodes, serving, queued, isPanic }) {
+export function clusterNote({ policy, nodes, serving, queued, isPanic, limits }) {
   return [
     policy,
     `${serving} of ${counted(nodes, "node")} serving`,
-    ...(queued > 0 ? [`${short(queued)} waiting`] : []),
+    ...(queued > 0 ? [`${short(queued)} of ${short(limits.queueMax)} places to wait taken`] : []),
     ...(isPanic ? ["panic: ejected nodes serve"] : []),
   ].join(" · ");
 }

@@ -15,10 +15,11 @@ export interface ClusterShape {
   readonly policy: string;
   readonly nodes: number;
   readonly serving: number;
+  readonly canServe: boolean;
   readonly inFlight: number;
   readonly queued: number;
   readonly isPanic: boolean;
-  readonly retryTokens: number;
+  readonly limits: { readonly queueMax: number };
 }
 
 /** One of `GET /v1/nodes`, as far as the page reads it. */
@@ -42,6 +43,8 @@ export interface NodeShape {
 
 /** What the event `status` says, as far as the page reads it. */
 export interface StatusShape {
+  /** Milliseconds since the epoch, by the clock of the balancer. */
+  readonly atMs: number;
   readonly version: string;
   readonly pid: number;
   readonly uptimeMs: number;
@@ -55,6 +58,12 @@ export interface StatusShape {
   readonly clusters: readonly ClusterShape[];
   readonly nodes: readonly NodeShape[];
   readonly listeners: readonly { readonly id: string; readonly state: "open" | "paused" }[];
+}
+
+/** What an edit of a node may say. */
+export interface NodeEdit {
+  readonly mode?: NodeShape["mode"];
+  readonly weight?: number;
 }
 
 /** What an edit answers with. */

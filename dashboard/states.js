@@ -14,9 +14,32 @@ const LOOKS = /** @type {Readonly<Record<string, { tone: string, word: string }>
   disabled: { tone: "off", word: "Disabled" },
 });
 
+/** Worst first: the order in which somebody who looks for what is wrong wants them. */
+export const TROUBLES = Object.keys(LOOKS)
+  .filter((state) => state !== "serving")
+  .sort((one, other) => rankOf(one) - rankOf(other));
+
+/** @param {string} state */
+function rankOf(state) {
+  return ["bad", "warn", "off", "good"].indexOf(lookOf(state).tone);
+}
+
+/** @param {string} state */
+export function lookOf(state) {
+  return LOOKS[state] ?? { tone: "off", word: state };
+}
+
+/**
+ * That of the worst state.
+ * @param {readonly string[]} states
+ */
+export function toneOf(states) {
+  return ["bad", "warn", "off"].find((tone) => states.some((state) => lookOf(state).tone === tone)) ?? "good";
+}
+
 /** @param {readonly string[]} states */
 export function wordsOf(states) {
-  return states.map((state) => LOOKS[state]?.word ?? state).join(", ");
+  return states.map((state) => lookOf(state).word).join(", ");
 }
 
 /**
@@ -43,7 +66,7 @@ export function showStates(parent, states) {
   parent.dataset.states = wanted;
   parent.replaceChildren(
     ...states.map((state) => {
-      const { tone, word } = LOOKS[state] ?? { tone: "off", word: state };
+      const { tone, word } = lookOf(state);
       return badge(state, tone, word);
     }),
   );

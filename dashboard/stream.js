@@ -1,7 +1,7 @@
 import { ApiError, request } from "./api.js";
 
-/** An event comes each second: after that long without one the connection is gone, whatever the system says. */
-const SILENCE_MS = 5000;
+/** An event comes each second, from a large balancer each five: after that long the connection is gone, whatever the system says. */
+const SILENCE_MS = 9000;
 const WAIT_MIN_MS = 500;
 const WAIT_MAX_MS = 15_000;
 

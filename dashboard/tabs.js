@@ -3,6 +3,7 @@ import { byId, create, setText } from "./document.js";
 /** Chooses one of several clusters; not there for one. The choice stands in the address, so that a link keeps it. */
 export class Tabs {
   #list = byId("tabs");
+  #panel = byId("cluster");
   /** @type {Map<string, { readonly button: HTMLButtonElement, readonly count: HTMLElement }>} */
   #tabs = new Map();
   #chosen = "";
@@ -11,7 +12,8 @@ export class Tabs {
   /** @param {(cluster: string) => void} onChoice */
   constructor(onChoice) {
     this.#onChoice = onChoice;
-    this.#chosen = decodeURIComponent(location.hash.slice(1));
+    this.#chosen = chosenInAddress();
+    addEventListener("hashchange", () => this.choose(chosenInAddress()));
     this.#list.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
@@ -25,7 +27,9 @@ export class Tabs {
     if ([...this.#tabs.keys()].join("\n") !== names.join("\n")) this.#rebuild(names);
     for (const { name, serving, nodes } of clusters) {
       const tab = this.#tabs.get(name);
-      if (tab !== undefined) setText(tab.count, `${serving}/${nodes} serving`);
+      if (tab === undefined) continue;
+      setText(tab.count, `${serving}/${nodes} serving`);
+      tab.count.className = `count ${serving === nodes ? "" : serving === 0 ? "bad" : "warn"}`;
     }
     if (!names.includes(this.#chosen) && names.length > 0) this.choose(names[0]);
   }
@@ -46,6 +50,7 @@ export class Tabs {
         const button = create("button", "", name);
         const count = create("span", "count");
         button.type = "button";
+        button.id = `tab-${name}`;
         button.setAttribute("role", "tab");
         button.setAttribute("aria-controls", "cluster");
         button.append(" ", count);
@@ -55,6 +60,8 @@ export class Tabs {
     );
     this.#list.replaceChildren(...[...this.#tabs.values()].map(({ button }) => button));
     this.#list.hidden = names.length < 2;
+    if (this.#list.hidden) this.#panel.removeAttribute("role");
+    else this.#panel.setAttribute("role", "tabpanel");
     this.#mark();
   }
 
@@ -63,6 +70,7 @@ export class Tabs {
       const isChosen = name === this.#chosen;
       button.setAttribute("aria-selected", `${isChosen}`);
       button.tabIndex = isChosen ? 0 : -1;
+      if (isChosen && !this.#list.hidden) this.#panel.setAttribute("aria-labelledby", button.id);
     }
   }
 
@@ -76,5 +84,16 @@ export class Tabs {
     const name = names[next % names.length];
     this.choose(name);
     this.#tabs.get(name)?.button.focus();
+  }
+}
+
+/** The name of a cluster, or whatever else somebody wrote there. */
+function chosenInAddress() {
+  const text = location.hash.slice(1);
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    // "%" alone is no name.
+    return text;
   }
 }

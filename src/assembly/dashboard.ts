@@ -26,17 +26,27 @@ export async function openDashboard(
 ): Promise<Dashboard> {
   const files = await loadDashboardFiles();
   const history = new History();
-  const status = () => ({ ...statusView(subject), nodes: subject.operations.snapshot().nodes.map(nodeView) });
+  const snapshot = () => subject.operations.snapshot();
+  let nodes = 0;
+  const status = () => {
+    const now = snapshot();
+    nodes = now.nodes.length;
+    // Browsers have clocks of their own: what the page says of times is in that of the balancer.
+    return { atMs: clock.wallNow(), ...statusView(subject, now), nodes: now.nodes.map(nodeView) };
+  };
   const streams = new EventStreams({ counters, status });
   const end = new AbortController();
-  const snapshot = () => subject.operations.snapshot();
   const loops = [
     runHistory(
       { clock, history, snapshot, onSample: (sample) => streams.addSample(sample) },
       HISTORY_DEFAULTS,
       end.signal,
     ),
-    runEventStreams({ clock, streams, transitions: () => transitionsOf(counters) }, EVENT_STREAMS_DEFAULTS, end.signal),
+    runEventStreams(
+      { clock, streams, transitions: () => transitionsOf(counters), nodes: () => nodes },
+      EVENT_STREAMS_DEFAULTS,
+      end.signal,
+    ),
   ];
   return {
     files,

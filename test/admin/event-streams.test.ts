@@ -185,7 +185,7 @@ describe("the loop of the streams", () => {
     let transitions = 0;
     const { text, isGone } = await read();
     const loop = runEventStreams(
-      { clock, streams, transitions: () => transitions },
+      { clock, streams, transitions: () => transitions, nodes: () => 250 },
       EVENT_STREAMS_DEFAULTS,
       end.signal,
     );
@@ -205,5 +205,36 @@ describe("the loop of the streams", () => {
     assert.match(text(), /"number":5/);
     assert.equal(clock.pending, 0);
     assert.equal((await read()).response.statusCode, 503, "nobody is let in any more");
+  });
+
+  it("sends so much less often as there are more nodes, up to five times, and sooner after a transition", async (t) => {
+    const { streams, asked, read } = await serve(t);
+    const clock = new FakeClock();
+    const end = new AbortController();
+    let transitions = 0;
+    let nodes = 251;
+    await read();
+    const loop = runEventStreams(
+      { clock, streams, transitions: () => transitions, nodes: () => nodes },
+      EVENT_STREAMS_DEFAULTS,
+      end.signal,
+    );
+    const first = asked();
+    await clock.advance(1900);
+    assert.equal(asked(), first);
+    await clock.advance(100);
+    assert.equal(asked(), first + 1);
+    nodes = 100_000;
+    await clock.advance(4900);
+    assert.equal(asked(), first + 1);
+    await clock.advance(100);
+    assert.equal(asked(), first + 2);
+    for (let step = 0; step < 20; step++) {
+      transitions++;
+      await clock.advance(100);
+    }
+    assert.equal(asked(), first + 6, "nodes that flap call for a frame each half a second");
+    end.abort();
+    await loop;
   });
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it, type TestContext } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { startBalancer, type TestBalancer } from "../support/balancer.js";
+import { certificateFiles, createAuthority } from "../support/certificates.js";
 import { namelessRoles, openPage, startChromium, takePicture, WITHOUT_CHROMIUM } from "../support/chromium.js";
 import { startClusters } from "../support/clusters.js";
 import { type FunctionNode, startFunctionNodes } from "../support/function-node.js";
@@ -146,6 +147,29 @@ describe("the dashboard", { skip: WITHOUT_CHROMIUM }, () => {
     assert.equal(await page.getByText("The balancer answers only with its token.").count(), 0);
   });
 
+  it("comes over TLS to a browser with a certificate, without a token, and edits with it", async (t) => {
+    const nodes = await startFunctionNodes(t, 2);
+    const authority = createAuthority();
+    const files = certificateFiles(t);
+    const server = authority.issue({ ips: ["127.0.0.1"] });
+    const started = await startBalancer(t, {
+      nodes: nodes.map(({ port }) => port),
+      ...ADMIN,
+      adminTlsCertFile: files.write("server.crt", server.cert),
+      adminTlsKeyFile: files.write("server.key", server.key),
+      adminClientCaFile: files.write("ca.crt", authority.cert),
+    });
+    const { cert, key } = authority.issue({ name: "operator", usage: "client" });
+    const url = `https://${started.balancer.adminAddress}/`;
+    const { page, complaints } = await openPage(t, browser, url, {
+      ignoreHTTPSErrors: true,
+      clientCertificates: [{ origin: new URL(url).origin, cert: Buffer.from(cert), key: Buffer.from(key) }],
+    });
+    await page.getByRole("button", { name: `Drain ${nodes[0].address}` }).click();
+    await row(page, nodes[0].address).getByText("Draining").waitFor();
+    assert.deepEqual(complaints, []);
+  });
+
   it("is used by keyboard alone: past the head, into a node, its weight, and back", async (t) => {
     const { started, nodes } = await startThree(t);
     const { address } = nodes[1];
@@ -191,6 +215,7 @@ describe("the dashboard", { skip: WITHOUT_CHROMIUM }, () => {
     await page.getByRole("button", { name: `Manage ${extra.address}` }).click();
     await takePicture(page, "manage");
     await page.getByRole("button", { name: "Remove node" }).click();
+    await page.getByText("Nothing is in flight on it.").waitFor();
     await page.getByRole("button", { name: "Yes, remove it" }).click();
     await row(page, extra.address).waitFor({ state: "detached" });
     assert.equal(started.balancer.snapshot().nodes.length, 3);

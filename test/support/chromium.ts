@@ -20,8 +20,8 @@ const STEP_TIMEOUT_MS = 30_000;
 export const WITHOUT_CHROMIUM: string | false = !existsSync(EXECUTABLE) && `${EXECUTABLE} is not installed`;
 
 /** A browser with an empty profile of its own, which is gone when it is closed. */
-export function startChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: EXECUTABLE, headless: true, args: FLAGS });
+export function startChromium(...flags: readonly string[]): Promise<Browser> {
+  return chromium.launch({ executablePath: EXECUTABLE, headless: true, args: [...FLAGS, ...flags] });
 }
 
 /** A page, and what a person would find in its console. */

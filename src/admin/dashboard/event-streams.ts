@@ -9,6 +9,10 @@ export interface EventStreamsOptions {
   readonly intervalMs: number;
   /** How often is looked for something that calls for one; changes in between share a frame. Default: 100 ms. */
   readonly lookMs: number;
+  /** Both times are as many times longer as there are so many nodes, begun ones included. Default: 250. */
+  readonly nodesPerPace: number;
+  /** But no more than so many times longer. Default: 5. */
+  readonly paceMax: number;
   /** Streams at once. Default: 16. */
   readonly streamsMax: number;
   /** A stream with more than that unread is cut. Default: 1 MiB. */
@@ -20,6 +24,8 @@ export interface EventStreamsOptions {
 export const EVENT_STREAMS_DEFAULTS: EventStreamsOptions = {
   intervalMs: 1000,
   lookMs: 100,
+  nodesPerPace: 250,
+  paceMax: 5,
   streamsMax: 16,
   bufferedBytesMax: 1024 * 1024,
   skippedMax: 30,
@@ -144,6 +150,18 @@ export interface EventLoopDependencies {
   readonly streams: EventStreams;
   /** Another number whenever something has happened that readers want to see at once. */
   readonly transitions: () => number;
+  readonly nodes: () => number;
+}
+
+/**
+ * How many times longer readers wait for a frame than those of a small balancer. A frame has every node: without this, a
+ * thousand of them would take the event loop for 30 ms of each second, and ten times that while they flap.
+ */
+export function paceOf(
+  nodes: number,
+  { nodesPerPace, paceMax }: Pick<EventStreamsOptions, "nodesPerPace" | "paceMax">,
+): number {
+  return Math.min(paceMax, Math.max(1, Math.ceil(nodes / nodesPerPace)));
 }
 
 /**
@@ -151,16 +169,18 @@ export interface EventLoopDependencies {
  * and then ends their streams.
  */
 export async function runEventStreams(
-  { clock, streams, transitions }: EventLoopDependencies,
-  { intervalMs, lookMs }: Pick<EventStreamsOptions, "intervalMs" | "lookMs">,
+  { clock, streams, transitions, nodes }: EventLoopDependencies,
+  options: Pick<EventStreamsOptions, "intervalMs" | "lookMs" | "nodesPerPace" | "paceMax">,
   signal: AbortSignal,
 ): Promise<void> {
+  const { intervalMs, lookMs } = options;
   let seen = transitions();
   let sentMs = clock.now();
   // Nobody is woken ten times a second for readers that are not there.
   while (await sleep(clock, streams.size === 0 ? intervalMs : lookMs, signal)) {
     const now = transitions();
-    if (now === seen && clock.now() - sentMs < intervalMs) continue;
+    const pace = paceOf(nodes(), options);
+    if (clock.now() - sentMs < pace * (now === seen ? intervalMs : lookMs)) continue;
     seen = now;
     sentMs = clock.now();
     streams.send();

@@ -1,4 +1,5 @@
 import { LOG_LEVELS } from "../../core/log.js";
+import type { BalancerSnapshot } from "../../core/snapshot.js";
 import { type AdminRoute, adminRoute, ok } from "../admin-route.js";
 import { flag, list, nullable, object, text, type ValueOf, whole, word } from "../schema.js";
 import type { AdminSubject } from "./subject.js";
@@ -31,9 +32,11 @@ export const STATUS = object(
 );
 
 /** All of it at one moment, but for the nodes. */
-export function statusView(subject: AdminSubject): ValueOf<typeof STATUS> {
+export function statusView(
+  subject: AdminSubject,
+  snapshot: BalancerSnapshot = subject.operations.snapshot(),
+): ValueOf<typeof STATUS> {
   const { operations, version, pid, wallNow, logLevel } = subject;
-  const snapshot = operations.snapshot();
   const { readiness, startedAtMs, isDraining, store, sockets, counters } = snapshot;
   const { connections, exchanges, tunnels, queued } = snapshot;
   const isOpen = startedAtMs > 0;
