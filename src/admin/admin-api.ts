@@ -98,6 +98,11 @@ export class AdminApi implements AdminServerHandler {
       await send(request, response, problemAnswer("ERR_BAD_REQUEST", "there must be one Host field"));
       return;
     }
+    const { expect = "100-continue" } = request.headers;
+    if (expect.toLowerCase() !== "100-continue") {
+      await send(request, response, problemAnswer("ERR_EXPECTATION", "nothing but 100-continue can be expected"));
+      return;
+    }
     const routed = this.#router.find(path);
     // Others have no route, and so are answered 405.
     const route = routed?.byMethod.get(method as AdminMethod);

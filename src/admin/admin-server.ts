@@ -66,10 +66,10 @@ export async function openAdminServer(
   const { server, secure, stopSwaps } = createOne(options);
   /** Everything that was accepted, TLS handshakes included. */
   const carriers = new Set<Socket>();
-  /** Connections that are served, and the answers that are under way on each. */
-  const open = new Map<Socket, number>();
+  /** Connections that are served, and what ends each answer that is under way there. */
+  const open = new Map<Socket, Map<ServerResponse, AbortController>>();
   const surplus = new WeakSet<Socket>();
-  const closing = new AbortController();
+  let isClosing = false;
   server.maxHeadersCount = HEAD_FIELDS_MAX;
   server.timeout = SILENCE_TIMEOUT_MS;
   // Beside those that are served: handshakes, and those that hear 503. Others are not even accepted.
@@ -90,27 +90,43 @@ export async function openAdminServer(
       handler.onSurplus();
       return;
     }
-    open.set(socket, 0);
-    socket.once("close", () => open.delete(socket));
+    const running = new Map<ServerResponse, AbortController>();
+    open.set(socket, running);
+    socket.once("close", () => {
+      open.delete(socket);
+      // Of a pipeline the runtime tells the first one only.
+      for (const gone of running.values()) gone.abort();
+    });
   });
-  server.on("request", (request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
     if (surplus.has(socket)) {
       handler.answerSurplus(request, response);
       return;
     }
-    open.set(socket, (open.get(socket) ?? 0) + 1);
     const gone = new AbortController();
+    const running = open.get(socket);
+    running?.set(response, gone);
+    if (running === undefined || isClosing) gone.abort();
     response.once("close", () => {
       gone.abort();
-      const running = open.get(socket);
-      if (running !== undefined) open.set(socket, running - 1);
-      if (closing.signal.aborted) socket.destroySoon();
+      running?.delete(response);
+      if (isClosing) socket.destroySoon();
     });
-    handler.answer(request, response, AbortSignal.any([gone.signal, closing.signal]));
+    handler.answer(request, response, gone.signal);
+  };
+  server.on("request", onRequest);
+  // By itself the runtime would answer these without a word of ours, or not at all.
+  server.on("checkExpectation", onRequest);
+  server.on("connect", (_request, socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.end(clientErrorResponse("CONNECT"));
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    if (socket.writable) socket.end(clientErrorResponse(error.code));
+    const answers = [...(open.get(socket as Socket)?.keys() ?? [])];
+    // Within another answer it would be read as a part of that.
+    const isWithin = answers.some(({ headersSent, writableFinished }) => headersSent && !writableFinished);
+    if (socket.writable && !isWithin) socket.end(clientErrorResponse(error.code));
     else socket.destroy();
   });
   const address = await bindAdmin(server, options.address);
@@ -122,14 +138,17 @@ export async function openAdminServer(
   const closeNow = async () => {
     stopSwaps();
     const ended = new Promise<void>((resolve) => server.close(() => resolve()));
-    closing.abort();
-    for (const [socket, running] of open) if (running === 0) socket.destroy();
+    isClosing = true;
+    for (const [socket, running] of open) {
+      for (const gone of running.values()) gone.abort();
+      if (running.size === 0) socket.destroy();
+    }
     const cut = () => {
       server.closeAllConnections();
       // Those in a handshake, too, which the HTTP server does not know yet.
       for (const carrier of carriers) carrier.destroy();
     };
-    const hasRunning = [...open.values()].some((running) => running > 0);
+    const hasRunning = [...open.values()].some(({ size }) => size > 0);
     const cancel = clock.after(GRACE_MS, cut);
     if (!hasRunning) cut();
     await ended;

@@ -56,7 +56,8 @@ export async function runDiscovery(
   let isEmpty = false;
   let isOverLimit = false;
   let fruitless = 0;
-  let inForce = "[]";
+  /** Nothing yet, and not nobody: whoever asks may hold nodes of another source until the first answer. */
+  let inForce = "";
   let seen: Pick<DiscoveryAnswer, "nodes"> & Partial<Pick<DiscoveryOptions, "allowsEmpty" | "nodesMax">> = {
     nodes: undefined,
   };

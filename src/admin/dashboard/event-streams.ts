@@ -72,7 +72,7 @@ export class EventStreams {
    */
   open(response: ServerResponse, signal?: AbortSignal): void {
     const { counters } = this.#dependencies;
-    if (this.#isClosed) throw new FnlbError("ERR_DRAINING", "the balancer is closing");
+    if (this.#isClosed || signal?.aborted === true) throw new FnlbError("ERR_DRAINING", "the balancer is closing");
     if (this.#streams.size >= this.#options.streamsMax) {
       counters.eventStreamsRefused++;
       throw new FnlbError("ERR_AT_CAPACITY", `there are ${this.#options.streamsMax} streams of events already`);
