@@ -72,6 +72,8 @@ function examplesFor({ nodes, spare, addresses }: Administered): Readonly<
     addNode: { params: there, body: { node: spare, weight: 2, mode: "draining" }, status: 201 },
     setNode: { params: { ...there, node: spare }, body: { weight: 3 }, status: 200 },
     changeNode: { params: there, body: { weight: null, mode: "active" }, status: 200 },
+    listEdits: { params: there, status: 200 },
+    forgetNode: { params: there, status: 200 },
     resetNode: { params: there, status: 200 },
     markNodeAlive: { params: there, status: 200 },
     removeNode: { params: { ...there, node: spare }, status: 200 },

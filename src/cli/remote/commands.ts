@@ -7,6 +7,7 @@ import {
   addNodes,
   disableNodes,
   enableNodes,
+  forgetNodes,
   markNodesAlive,
   resetNodes,
   weighNodes,
@@ -35,8 +36,11 @@ export const COMMANDS: readonly Command[] = [
     words: ["nodes"],
     items: "",
     summary: "the nodes of a running balancer; add, remove, drain, … change them",
-    options: ["cluster", "json"],
-    examples: [["fnlb nodes --cluster api", "those of one cluster"]],
+    options: ["cluster", "edits", "json"],
+    examples: [
+      ["fnlb nodes --cluster api", "those of one cluster"],
+      ["fnlb nodes --edits", "what was said by the commands below"],
+    ],
     run: nodes,
   },
   {
@@ -121,6 +125,15 @@ export const COMMANDS: readonly Command[] = [
     options: ["cluster", "json"],
     examples: [["fnlb nodes mark-alive 10.0.0.4", "the next request dials it"]],
     run: markNodesAlive,
+  },
+  {
+    words: ["nodes", "forget"],
+    items: "<node..>",
+    completes: "nodes",
+    summary: "take back all that was said about nodes: added, removed, weight, mode",
+    options: ["cluster", "json"],
+    examples: [["fnlb nodes forget 10.0.0.4", "as config and discovery say"]],
+    run: forgetNodes,
   },
   {
     words: ["route"],

@@ -1,7 +1,7 @@
 import { parseNode } from "../../config/node-address.js";
 import { UsageError } from "../usage-error.js";
 import type { AdminClient } from "./admin-client.js";
-import { askClusters, askNodes } from "./answers.js";
+import { askClusters, askEdits, askNodes } from "./answers.js";
 import { Failure } from "./display/failure.js";
 
 /** A node as somebody typed it. */
@@ -49,6 +49,20 @@ export class ClusterFinder {
     if (having.length === 1) return having[0];
     if (having.length === 0) throw new Failure(`no cluster has a node ${id}: looked in ${clusters.join(", ")}`);
     throw new UsageError(`node ${id} is in several clusters: name one of ${having.join(", ")} with --cluster`);
+  }
+
+  /** Where operators have said something about the node, even that it is gone; else as `ofNode`. */
+  async ofEdits(id: string): Promise<string> {
+    const clusters = await this.#names();
+    if (clusters.length === 1) return clusters[0];
+    const having: string[] = [];
+    for (const cluster of clusters) {
+      const { edits } = await askEdits(this.#admin, cluster);
+      if (edits.some(({ node }) => node === id)) having.push(cluster);
+    }
+    if (having.length === 0) return this.ofNode(id);
+    if (having.length === 1) return having[0];
+    throw new UsageError(`node ${id} was edited in several clusters: name one of ${having.join(", ")} with --cluster`);
   }
 
   #names(): Promise<readonly string[]> {

@@ -91,6 +91,19 @@ export const markNodesAlive = (context: CommandContext) =>
     outcome: "alive",
   }));
 
+/** `fnlb nodes forget`: takes back what operators have said. */
+export const forgetNodes = (context: CommandContext) =>
+  changeNodes(
+    context,
+    () => ({
+      verb: "forget what was said about node",
+      method: "POST",
+      action: "/forget",
+      outcome: "as config and discovery say",
+    }),
+    { clusterOf: (finder, id) => finder.ofEdits(id) },
+  );
+
 /** Of `drain`, too. */
 export function modeEdit(verb: string, mode: "active" | "draining" | "disabled"): NodeEdit {
   return { verb, method: "PATCH", body: { mode }, outcome: mode };
@@ -99,16 +112,22 @@ export function modeEdit(verb: string, mode: "active" | "draining" | "disabled")
 /** Of `remove`, with or without a drain before it. */
 export const REMOVAL: NodeEdit = { verb: "remove node", method: "DELETE", outcome: "removed" };
 
+interface ChangeOptions {
+  readonly takesWeight?: boolean;
+  /** Default: where the node is. */
+  readonly clusterOf?: (finder: ClusterFinder, id: string) => Promise<string>;
+}
+
 /** Says the same about each node of the command line, one after the other; resolves to the exit code. */
 function changeNodes(
   context: CommandContext,
   editOf: (node: TypedNode) => NodeEdit,
-  { takesWeight = false }: { readonly takesWeight?: boolean } = {},
+  { takesWeight = false, clusterOf = (finder, id) => finder.ofNode(id) }: ChangeOptions = {},
 ): Promise<number> {
   const finder = new ClusterFinder(context.admin, context.call.text("cluster"));
   const edits = typedNodes(context.call.items, takesWeight).map((node) => ({ id: node.id, edit: editOf(node) }));
   return eachItem(edits, context.terminal, async ({ id, edit }) => {
-    await changeNode(context, { cluster: await finder.ofNode(id), id }, edit);
+    await changeNode(context, { cluster: await clusterOf(finder, id), id }, edit);
   });
 }
 
