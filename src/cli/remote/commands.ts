@@ -46,7 +46,7 @@ export const COMMANDS: readonly Command[] = [
   {
     words: ["nodes", "add"],
     items: "<node..>",
-    summary: "add nodes",
+    summary: "add nodes; one that is there gets the weight and the mode that are given",
     options: ["cluster", "mode", "json"],
     examples: [
       ["fnlb nodes add 10.0.0.4", "with port 8080 and weight 1"],

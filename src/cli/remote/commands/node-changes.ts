@@ -26,25 +26,29 @@ export interface NodeEdit {
   readonly unchanged?: string;
 }
 
-/** `fnlb nodes add`. */
+/** `fnlb nodes add`: whoever says it again, as scripts do, hears that it is so already. */
 export function addNodes(context: CommandContext): Promise<number> {
   const { admin, terminal, call } = context;
   const finder = new ClusterFinder(admin, call.text("cluster"));
   const mode = call.text("mode");
   const added = call.items.map(typedNode).map(({ id, weight }) => ({
-    node: id,
-    ...(weight === undefined ? {} : { weight: numberOf({ id, weight }) }),
-    ...(mode === undefined ? {} : { mode }),
+    id,
+    body: {
+      ...(weight === undefined ? {} : { weight: numberOf({ id, weight }) }),
+      ...(mode === undefined ? {} : { mode }),
+    },
   }));
-  return eachItem(added, terminal, async (body) => {
+  return eachItem(added, terminal, async ({ id, body }) => {
     const cluster = await finder.forNew();
-    const { text } = await admin.ask({
-      purpose: `add node ${body.node} to cluster ${cluster}`,
-      method: "POST",
-      path: `/v1/clusters/${encodeURIComponent(cluster)}/nodes`,
+    const { status, text, value } = await admin.ask({
+      purpose: `add node ${id} to cluster ${cluster}`,
+      method: "PUT",
+      path: nodePath(cluster, id),
       body,
     });
-    say(context, text, `${body.node}: added to cluster ${cluster}`);
+    const isNew = status === 201;
+    const outcome = isNew ? "added to" : value.result === "unchanged" ? "there already in" : "changed in";
+    say(context, text, `${id}: ${outcome} cluster ${cluster}`);
   });
 }
 
