@@ -27,7 +27,7 @@ export interface AdminSettings extends GuardSettings {
 /** A request before anything of it is believed. */
 interface Call {
   readonly request: IncomingMessage;
-  readonly method: string;
+  readonly method: AdminMethod;
   readonly path: string;
   readonly query: string;
   readonly client: string;
@@ -65,9 +65,20 @@ export class AdminApi implements AdminServerHandler {
     this.#dependencies.counters.adminConnectionsRefusedByLimit++;
   }
 
-  answerSurplus(request: IncomingMessage, response: ServerResponse): void {
+  /** Probes are answered truly: an orchestrator would end a process because somebody else holds its connections. */
+  answerSurplus(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): void {
+    if (this.#isProbe(request)) {
+      response.setHeader("connection", "close");
+      this.answer(request, response, signal);
+      return;
+    }
     const detail = `there are ${this.connectionsMax} connections already`;
     void send(request, response, problemAnswer("ERR_AT_CAPACITY", detail, {}, { connection: "close" }));
+  }
+
+  #isProbe({ method = "", url = "" }: IncomingMessage): boolean {
+    const routed = this.#router.find(url.split("?", 1)[0]);
+    return routed?.byMethod.get(routableMethod(method))?.isProbe === true;
   }
 
   answer(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): void {
@@ -77,7 +88,7 @@ export class AdminApi implements AdminServerHandler {
     const mark = url.indexOf("?");
     const call: Call = {
       request,
-      method: method === "HEAD" ? "GET" : method,
+      method: routableMethod(method),
       path: mark < 0 ? url : url.slice(0, mark),
       query: mark < 0 ? "" : url.slice(mark + 1),
       client: (socket.remoteAddress ?? "unix").replace(/^::ffff:(?=\d)/, ""),
@@ -100,7 +111,7 @@ export class AdminApi implements AdminServerHandler {
     }
     const routed = this.#router.find(path);
     // Others have no route, and so are answered 405.
-    const route = routed?.byMethod.get(method as AdminMethod);
+    const route = routed?.byMethod.get(method);
     let actor = "anybody";
     if (route?.isPublic !== true) {
       const verdict = judge(request, this.settings);
@@ -169,14 +180,19 @@ function hasHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   return count === 1 || (count === 0 && httpVersion === "1.0");
 }
 
+/** Any text: those that are no method of a route find none. */
+function routableMethod(method: string): AdminMethod {
+  return method === "HEAD" ? "GET" : (method as AdminMethod);
+}
+
 function challengeOf(code: string): Readonly<Record<string, string>> {
   return code === "ERR_UNAUTHORIZED" ? { "www-authenticate": 'Bearer realm="fnlb"' } : {};
 }
 
-function unrouted(routed: RoutedPath | undefined, { method }: Call): AdminAnswer {
+function unrouted(routed: RoutedPath | undefined, { request }: Call): AdminAnswer {
   if (routed === undefined) return problemAnswer("ERR_NOT_FOUND", "there is nothing here, see /v1/openapi.json");
   const { allow } = routed;
-  if (method === "OPTIONS") return { status: 204, body: "", type: "", headers: { allow } };
+  if (request.method === "OPTIONS") return { status: 204, body: "", type: "", headers: { allow } };
   return problemAnswer("ERR_METHOD", `only ${allow} can be asked here`, {}, { allow });
 }
 

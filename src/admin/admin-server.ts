@@ -36,7 +36,7 @@ export interface AdminServerHandler {
   answer(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): void;
   /** A connection was one too many: its request is for `answerSurplus`, or it is closed at once. */
   onSurplus(): void;
-  answerSurplus(request: IncomingMessage, response: ServerResponse): void;
+  answerSurplus(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): void;
 }
 
 export interface AdminServerOptions {
@@ -95,11 +95,8 @@ export async function openAdminServer(
   });
   server.on("request", (request, response) => {
     const { socket } = request;
-    if (surplus.has(socket)) {
-      handler.answerSurplus(request, response);
-      return;
-    }
-    open.set(socket, (open.get(socket) ?? 0) + 1);
+    const isSurplus = surplus.has(socket);
+    if (!isSurplus) open.set(socket, (open.get(socket) ?? 0) + 1);
     const gone = new AbortController();
     response.once("close", () => {
       gone.abort();
@@ -107,7 +104,9 @@ export async function openAdminServer(
       if (running !== undefined) open.set(socket, running - 1);
       if (closing.signal.aborted) socket.destroySoon();
     });
-    handler.answer(request, response, AbortSignal.any([gone.signal, closing.signal]));
+    const signal = AbortSignal.any([gone.signal, closing.signal]);
+    if (isSurplus) handler.answerSurplus(request, response, signal);
+    else handler.answer(request, response, signal);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (socket.writable) socket.end(clientErrorResponse(error.code));

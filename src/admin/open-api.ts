@@ -8,7 +8,8 @@ import { anything, type SchemaFields } from "./schema.js";
 type Json = Readonly<Record<string, unknown>>;
 
 /** What any request may be answered with. */
-const ALWAYS: readonly ErrorCode[] = ["ERR_BAD_REQUEST", "ERR_AT_CAPACITY"];
+const ALWAYS: readonly ErrorCode[] = ["ERR_BAD_REQUEST"];
+const UNLESS_PROBE: readonly ErrorCode[] = ["ERR_AT_CAPACITY"];
 const WHERE_GUARDED: readonly ErrorCode[] = ["ERR_UNAUTHORIZED", "ERR_FORBIDDEN"];
 const WITH_BODY: readonly ErrorCode[] = ["ERR_BODY_TOO_LARGE", "ERR_MEDIA_TYPE"];
 
@@ -86,10 +87,16 @@ function queryParameters({ query }: AdminRoute, schemas: Record<string, unknown>
 }
 
 function responsesOf(route: AdminRoute, schemas: Record<string, unknown>): Json {
-  const { answers, errors = [], body, isPublic = false } = route;
+  const { answers, errors = [], body, isPublic = false, isProbe = false } = route;
   const responses: Record<string, unknown> = {};
   for (const [status, answer] of Object.entries(answers)) responses[status] = responseOf(answer, schemas);
-  const codes = [...ALWAYS, ...(isPublic ? [] : WHERE_GUARDED), ...(body === undefined ? [] : WITH_BODY), ...errors];
+  const codes = [
+    ...ALWAYS,
+    ...(isProbe ? [] : UNLESS_PROBE),
+    ...(isPublic ? [] : WHERE_GUARDED),
+    ...(body === undefined ? [] : WITH_BODY),
+    ...errors,
+  ];
   for (const status of new Set(codes.map((code) => HTTP_STATUS[code]))) {
     const named = codes.filter((code) => HTTP_STATUS[code] === status);
     const problem = { [PROBLEM_TYPE]: { schema: schemaOf(PROBLEM, schemas) } };
