@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { Clock } from "../core/clock.js";
 import type { Counters } from "../core/counters.js";
-import type { Log } from "../core/log.js";
+import { audit, type Log } from "../core/log.js";
 import { FnlbError } from "../errors.js";
 import { problemAnswer, problemOf, RequestError } from "./admin-problem.js";
 import type { AdminAnswer, AdminMethod, AdminRequest, AdminRoute } from "./admin-route.js";
@@ -166,11 +166,11 @@ export class AdminApi implements AdminServerHandler {
     const change = asked?.body === undefined ? {} : { change: asked.body };
     const fields = { actor, client, action, ...asked?.params, ...change };
     if (typeof outcome === "string") {
-      log.warn({ event: "admin_refused", ...fields, code: outcome });
+      audit(log, "warn", { event: "admin_refused", ...fields, code: outcome });
       return;
     }
     counters.adminChanges++;
-    log.info({ event: "admin_change", ...fields, ...outcome.about, result: resultOf(outcome.body) });
+    audit(log, "info", { event: "admin_change", ...fields, ...outcome.about, result: resultOf(outcome.body) });
   }
 }
 
