@@ -4,6 +4,7 @@ import { gzip } from "node:zlib";
 import type { Clock } from "../core/clock.js";
 import type { Counters } from "../core/counters.js";
 import { audit, type Log } from "../core/log.js";
+import { withoutPasswords } from "../core/secrets.js";
 import { FnlbError } from "../errors.js";
 import { problemAnswer, problemOf, RequestError } from "./admin-problem.js";
 import type { AdminAnswer, AdminMethod, AdminRequest, AdminRoute } from "./admin-route.js";
@@ -163,8 +164,8 @@ export class AdminApi implements AdminServerHandler {
     outcome: AdminAnswer | string,
   ): void {
     const { log, counters } = this.#dependencies;
-    const change = asked?.body === undefined ? {} : { change: asked.body };
-    const fields = { actor, client, action, ...asked?.params, ...change };
+    const change = asked?.body === undefined ? {} : { change: masked(asked.body ?? {}) };
+    const fields = { actor, client, action, ...masked(asked?.params ?? {}), ...change };
     if (typeof outcome === "string") {
       audit(log, "warn", { event: "admin_refused", ...fields, code: outcome });
       return;
@@ -172,6 +173,12 @@ export class AdminApi implements AdminServerHandler {
     counters.adminChanges++;
     audit(log, "info", { event: "admin_change", ...fields, ...outcome.about, result: resultOf(outcome.body) });
   }
+}
+
+/** Fields as the log may have them: somebody may have written a node as a URL with a password. */
+function masked(fields: object): Readonly<Record<string, unknown>> {
+  const shown = (value: unknown) => (typeof value === "string" ? withoutPasswords(value) : value);
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, shown(value)]));
 }
 
 /** RFC 9112 §3.2: exactly one, but for HTTP/1.0, which may have none. */

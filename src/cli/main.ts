@@ -5,6 +5,7 @@ import { PROGRAM_OPTIONS, type ProgramOptionName } from "../config/program-optio
 import type { ConfigSources } from "../config/resolve.js";
 import { badOption } from "../config/units.js";
 import { toggle } from "../config/value.js";
+import { withoutPasswords } from "../core/secrets.js";
 import { FnlbError } from "../errors.js";
 import { packageVersion } from "../system/package-version.js";
 import { check } from "./check.js";
@@ -57,7 +58,7 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
       command === undefined
         ? "fnlb --help lists all options"
         : `fnlb ${command.words.join(" ")} --help lists its options`;
-    process.stderr.write(`usage error: ${error.message.replaceAll(/\s+/g, " ")} (${help})\n`);
+    process.stderr.write(`usage error: ${withoutPasswords(error.message).replaceAll(/\s+/g, " ")} (${help})\n`);
     return EXIT.USAGE;
   }
 }

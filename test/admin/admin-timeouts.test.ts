@@ -98,7 +98,7 @@ describe("the admin server", () => {
   it("gives up a connection on which nothing is said either way, and the answer on it", async (t) => {
     const { client, ends } = await connectTo(t, { silenceMs: SHORT_MS });
     client.send("GET /silent HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
-    await client.log.untilClosed();
+    await client.log.untilEnd();
     assert.match(client.text, /^HTTP\/1\.1 200 /);
     await ends.untilText("gone");
   });
