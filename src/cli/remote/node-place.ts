@@ -11,8 +11,14 @@ export interface TypedNode {
   readonly weight: string | undefined;
 }
 
+/** Longer ones are no addresses, and would not fit into a line that says so. */
+const NODE_LENGTH_MAX = 1024;
+
 /** `10.0.0.1=2` is `10.0.0.1:8080` with the weight 2; what no node looks like is left for the server to judge. */
 export function typedNode(text: string): TypedNode {
+  if (text.length > NODE_LENGTH_MAX) {
+    throw new UsageError(`a node has at most ${NODE_LENGTH_MAX} characters, got ${text.length}: ${text.slice(0, 32)}…`);
+  }
   const equals = text.lastIndexOf("=");
   // One before a slash belongs to the path.
   const hasWeight = equals > 0 && !text.includes("/", equals);
