@@ -86,11 +86,6 @@ function pausedOf(listeners) {
   return paused === 0 ? [] : [`${paused} of ${counted(listeners.length, "listener")} paused`];
 }
 
-/** @param {string} word */
-function capitalised(word) {
-  return `${word[0].toUpperCase()}${word.slice(1)}`;
-}
-
 /** @param {readonly { readonly name: string }[]} clusters */
 function namesOf(clusters) {
   return clusters.map(({ name }) => name).join(", ");

@@ -3,7 +3,8 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { Clock } from "../core/clock.js";
 import type { Counters } from "../core/counters.js";
-import type { Log } from "../core/log.js";
+import { audit, type Log } from "../core/log.js";
+import { withoutPasswords } from "../core/secrets.js";
 import { FnlbError } from "../errors.js";
 import { problemAnswer, problemOf, RequestError } from "./admin-problem.js";
 import type { AdminAnswer, AdminMethod, AdminRequest, AdminRoute } from "./admin-route.js";
@@ -27,7 +28,7 @@ export interface AdminSettings extends GuardSettings {
 /** A request before anything of it is believed. */
 interface Call {
   readonly request: IncomingMessage;
-  readonly method: string;
+  readonly method: AdminMethod;
   readonly path: string;
   readonly query: string;
   readonly client: string;
@@ -65,9 +66,20 @@ export class AdminApi implements AdminServerHandler {
     this.#dependencies.counters.adminConnectionsRefusedByLimit++;
   }
 
-  answerSurplus(request: IncomingMessage, response: ServerResponse): void {
+  /** Probes are answered truly: an orchestrator would end a process because somebody else holds its connections. */
+  answerSurplus(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): void {
+    if (this.#isProbe(request)) {
+      response.setHeader("connection", "close");
+      this.answer(request, response, signal);
+      return;
+    }
     const detail = `there are ${this.connectionsMax} connections already`;
     void send(request, response, problemAnswer("ERR_AT_CAPACITY", detail, {}, { connection: "close" }));
+  }
+
+  #isProbe({ method = "", url = "" }: IncomingMessage): boolean {
+    const routed = this.#router.find(url.split("?", 1)[0]);
+    return routed?.byMethod.get(routableMethod(method))?.isProbe === true;
   }
 
   answer(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): void {
@@ -77,7 +89,7 @@ export class AdminApi implements AdminServerHandler {
     const mark = url.indexOf("?");
     const call: Call = {
       request,
-      method: method === "HEAD" ? "GET" : method,
+      method: routableMethod(method),
       path: mark < 0 ? url : url.slice(0, mark),
       query: mark < 0 ? "" : url.slice(mark + 1),
       client: (socket.remoteAddress ?? "unix").replace(/^::ffff:(?=\d)/, ""),
@@ -105,7 +117,7 @@ export class AdminApi implements AdminServerHandler {
     }
     const routed = this.#router.find(path);
     // Others have no route, and so are answered 405.
-    const route = routed?.byMethod.get(method as AdminMethod);
+    const route = routed?.byMethod.get(method);
     let actor = "anybody";
     if (route?.isPublic !== true) {
       const verdict = judge(request, this.settings);
@@ -157,15 +169,21 @@ export class AdminApi implements AdminServerHandler {
     outcome: AdminAnswer | string,
   ): void {
     const { log, counters } = this.#dependencies;
-    const change = asked?.body === undefined ? {} : { change: asked.body };
-    const fields = { actor, client, action, ...asked?.params, ...change };
+    const change = asked?.body === undefined ? {} : { change: masked(asked.body ?? {}) };
+    const fields = { actor, client, action, ...masked(asked?.params ?? {}), ...change };
     if (typeof outcome === "string") {
-      log.warn({ event: "admin_refused", ...fields, code: outcome });
+      audit(log, "warn", { event: "admin_refused", ...fields, code: outcome });
       return;
     }
     counters.adminChanges++;
-    log.info({ event: "admin_change", ...fields, ...outcome.about, result: resultOf(outcome.body) });
+    audit(log, "info", { event: "admin_change", ...fields, ...outcome.about, result: resultOf(outcome.body) });
   }
+}
+
+/** Fields as the log may have them: somebody may have written a node as a URL with a password. */
+function masked(fields: object): Readonly<Record<string, unknown>> {
+  const shown = (value: unknown) => (typeof value === "string" ? withoutPasswords(value) : value);
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, shown(value)]));
 }
 
 /** RFC 9112 §3.2: exactly one, but for HTTP/1.0, which may have none. */
@@ -174,14 +192,19 @@ function hasHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   return count === 1 || (count === 0 && httpVersion === "1.0");
 }
 
+/** Any text: those that are no method of a route find none. */
+function routableMethod(method: string): AdminMethod {
+  return method === "HEAD" ? "GET" : (method as AdminMethod);
+}
+
 function challengeOf(code: string): Readonly<Record<string, string>> {
   return code === "ERR_UNAUTHORIZED" ? { "www-authenticate": 'Bearer realm="fnlb"' } : {};
 }
 
-function unrouted(routed: RoutedPath | undefined, { method }: Call): AdminAnswer {
+function unrouted(routed: RoutedPath | undefined, { request }: Call): AdminAnswer {
   if (routed === undefined) return problemAnswer("ERR_NOT_FOUND", "there is nothing here, see /v1/openapi.json");
   const { allow } = routed;
-  if (method === "OPTIONS") return { status: 204, body: "", type: "", headers: { allow } };
+  if (request.method === "OPTIONS") return { status: 204, body: "", type: "", headers: { allow } };
   return problemAnswer("ERR_METHOD", `only ${allow} can be asked here`, {}, { allow });
 }
 

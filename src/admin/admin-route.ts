@@ -55,6 +55,8 @@ export interface AdminRoute {
   readonly summary: string;
   /** Answered to everybody. */
   readonly isPublic?: true;
+  /** Answered on connections above the limit, too. */
+  readonly isProbe?: true;
   /** Left out of the OpenAPI document: files that only browsers ask for. */
   readonly isUnlisted?: true;
   /** Sentences about the parts of the path, by name. */

@@ -10,15 +10,7 @@ import { clientErrorResponse } from "./client-error.js";
 
 const HEAD_BYTES_MAX = 16 * 1024;
 const HEAD_FIELDS_MAX = 100;
-const HEAD_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 20_000;
-const HANDSHAKE_TIMEOUT_MS = 10_000;
-const KEEP_ALIVE_TIMEOUT_MS = 30_000;
-/** No byte either way for so long: whoever does not read his answer does not keep it here. */
-const SILENCE_TIMEOUT_MS = 60_000;
 const SURPLUS_MAX = 16;
-/** How often the runtime looks for heads and requests that take too long. */
-const LOOK_INTERVAL_MS = 1000;
 /** Time for answers that are under way when the server is closed. */
 const GRACE_MS = 1000;
 
@@ -36,8 +28,32 @@ export interface AdminServerHandler {
   answer(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): void;
   /** A connection was one too many: its request is for `answerSurplus`, or it is closed at once. */
   onSurplus(): void;
-  answerSurplus(request: IncomingMessage, response: ServerResponse): void;
+  answerSurplus(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): void;
 }
+
+/** How long a client may take, in milliseconds. */
+export interface AdminTimeouts {
+  /** From the accept, or from the first byte of a further request, to the end of the head. */
+  readonly headMs: number;
+  /** Likewise to the end of the body. */
+  readonly requestMs: number;
+  readonly handshakeMs: number;
+  /** Between two requests. */
+  readonly keepAliveMs: number;
+  /** No byte either way: whoever does not read his answer does not keep it here. */
+  readonly silenceMs: number;
+  /** How often the runtime looks for heads and requests that take too long. */
+  readonly lookMs: number;
+}
+
+const ADMIN_TIMEOUTS: AdminTimeouts = {
+  headMs: 10_000,
+  requestMs: 20_000,
+  handshakeMs: 10_000,
+  keepAliveMs: 30_000,
+  silenceMs: 60_000,
+  lookMs: 1000,
+};
 
 export interface AdminServerOptions {
   readonly address: Exclude<AdminAddress, { readonly kind: "off" }>;
@@ -45,6 +61,8 @@ export interface AdminServerOptions {
   readonly certificates: ServedCertificates | undefined;
   /** Asks clients for certificates; what they are worth is for the handler to judge. */
   readonly asksCertificates: boolean;
+  /** Default: 10 s for a head, 20 s for a request, 10 s for a handshake, 30 s between requests, 60 s of silence. */
+  readonly timeouts?: Partial<AdminTimeouts>;
 }
 
 /** An open listener of the admin API. Not a hot path: the runtime's own HTTP server, with limits on everything. */
@@ -63,7 +81,8 @@ export async function openAdminServer(
   handler: AdminServerHandler,
   options: AdminServerOptions,
 ): Promise<AdminServer> {
-  const { server, secure, stopSwaps } = createOne(options);
+  const timeouts = { ...ADMIN_TIMEOUTS, ...options.timeouts };
+  const { server, secure, stopSwaps } = createOne(options, timeouts);
   /** Everything that was accepted, TLS handshakes included. */
   const carriers = new Set<Socket>();
   /** Connections that are served, and what ends each answer that is under way there. */
@@ -71,7 +90,7 @@ export async function openAdminServer(
   const surplus = new WeakSet<Socket>();
   let isClosing = false;
   server.maxHeadersCount = HEAD_FIELDS_MAX;
-  server.timeout = SILENCE_TIMEOUT_MS;
+  server.timeout = timeouts.silenceMs;
   // Beside those that are served: handshakes, and those that hear 503. Others are not even accepted.
   const adoptLimit = () => {
     server.maxConnections = 2 * handler.connectionsMax + SURPLUS_MAX;
@@ -100,20 +119,18 @@ export async function openAdminServer(
   });
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
-    if (surplus.has(socket)) {
-      handler.answerSurplus(request, response);
-      return;
-    }
+    const isSurplus = surplus.has(socket);
     const gone = new AbortController();
     const running = open.get(socket);
     running?.set(response, gone);
-    if (running === undefined || isClosing) gone.abort();
+    if ((running === undefined && !isSurplus) || isClosing) gone.abort();
     response.once("close", () => {
       gone.abort();
       running?.delete(response);
       if (isClosing) socket.destroySoon();
     });
-    handler.answer(request, response, gone.signal);
+    if (isSurplus) handler.answerSurplus(request, response, gone.signal);
+    else handler.answer(request, response, gone.signal);
   };
   server.on("request", onRequest);
   // By itself the runtime would answer these without a word of ours, or not at all.
@@ -164,17 +181,20 @@ export async function openAdminServer(
   };
 }
 
-function createOne({ certificates, asksCertificates }: AdminServerOptions): {
+function createOne(
+  { certificates, asksCertificates }: AdminServerOptions,
+  { headMs, requestMs, handshakeMs, keepAliveMs, lookMs }: AdminTimeouts,
+): {
   readonly server: Server;
   readonly secure: AdminServer["secure"];
   readonly stopSwaps: () => void;
 } {
   const limits = {
     maxHeaderSize: HEAD_BYTES_MAX,
-    headersTimeout: HEAD_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    connectionsCheckingInterval: LOOK_INTERVAL_MS,
+    headersTimeout: headMs,
+    requestTimeout: requestMs,
+    keepAliveTimeout: keepAliveMs,
+    connectionsCheckingInterval: lookMs,
     // Those without one are answered like the others.
     requireHostHeader: false,
     insecureHTTPParser: false,
@@ -184,7 +204,7 @@ function createOne({ certificates, asksCertificates }: AdminServerOptions): {
     ...limits,
     ...contextOf(certificates),
     ALPNProtocols: ["http/1.1"],
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    handshakeTimeout: handshakeMs,
     requestCert: asksCertificates,
     // Who has no good one is told so, and may ask how the process is.
     rejectUnauthorized: false,

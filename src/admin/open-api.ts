@@ -8,8 +8,11 @@ import { anything, type SchemaFields } from "./schema.js";
 type Json = Readonly<Record<string, unknown>>;
 
 /** What any request may be answered with. */
-const ALWAYS: readonly ErrorCode[] = ["ERR_BAD_REQUEST", "ERR_AT_CAPACITY"];
+const ALWAYS: readonly ErrorCode[] = ["ERR_BAD_REQUEST"];
+const UNLESS_PROBE: readonly ErrorCode[] = ["ERR_AT_CAPACITY"];
 const WHERE_GUARDED: readonly ErrorCode[] = ["ERR_UNAUTHORIZED", "ERR_FORBIDDEN"];
+/** What the server says before it knows which operation is meant, and what is a mistake of ours: the default response. */
+const OF_ANY: readonly ErrorCode[] = ["ERR_METHOD", "ERR_REQUEST_TIMEOUT", "ERR_HEAD_TOO_LARGE", "ERR_INTERNAL"];
 const WITH_BODY: readonly ErrorCode[] = ["ERR_BODY_TOO_LARGE", "ERR_MEDIA_TYPE"];
 
 /** Describes these routes and itself (OpenAPI 3.1). */
@@ -86,20 +89,27 @@ function queryParameters({ query }: AdminRoute, schemas: Record<string, unknown>
 }
 
 function responsesOf(route: AdminRoute, schemas: Record<string, unknown>): Json {
-  const { answers, errors = [], body, isPublic = false } = route;
+  const { answers, errors = [], body, isPublic = false, isProbe = false } = route;
   const responses: Record<string, unknown> = {};
   for (const [status, answer] of Object.entries(answers)) responses[status] = responseOf(answer, schemas);
-  const codes = [...ALWAYS, ...(isPublic ? [] : WHERE_GUARDED), ...(body === undefined ? [] : WITH_BODY), ...errors];
+  const codes = [
+    ...ALWAYS,
+    ...(isProbe ? [] : UNLESS_PROBE),
+    ...(isPublic ? [] : WHERE_GUARDED),
+    ...(body === undefined ? [] : WITH_BODY),
+    ...errors,
+  ];
+  const problem = { [PROBLEM_TYPE]: { schema: schemaOf(PROBLEM, schemas) } };
   for (const status of new Set(codes.map((code) => HTTP_STATUS[code]))) {
     const named = codes.filter((code) => HTTP_STATUS[code] === status);
-    const problem = { [PROBLEM_TYPE]: { schema: schemaOf(PROBLEM, schemas) } };
     const before = responses[status] as { readonly description: string; readonly content?: Json } | undefined;
     responses[status] = {
       description: [before?.description ?? STATUS_CODES[status], ...named].join(" "),
       content: { ...before?.content, ...problem },
     };
   }
-  return responses;
+  const others = OF_ANY.map((code) => `${code} (${HTTP_STATUS[code]})`).join(", ");
+  return { ...responses, default: { description: `Anything else: ${others}.`, content: problem } };
 }
 
 function responseOf({ description, schema, types = [] }: AnswerSpec, schemas: Record<string, unknown>): Json {

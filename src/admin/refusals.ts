@@ -1,5 +1,5 @@
 import type { Clock } from "../core/clock.js";
-import type { Log } from "../core/log.js";
+import { audit, type Log } from "../core/log.js";
 
 const INTERVAL_MS = 1000;
 
@@ -32,7 +32,7 @@ export class Refusals {
       return;
     }
     const fields = { client, code, method, path: path.slice(0, PATH_LENGTH_MAX), untold: this.#untold };
-    this.#log.warn({ event: "admin_refused", ...fields });
+    audit(this.#log, "warn", { event: "admin_refused", ...fields });
     this.#toldMs = now;
     this.#untold = 0;
   }

@@ -2,7 +2,7 @@ import { AdminApi, type AdminSettings } from "../admin/admin-api.js";
 import { type AdminServer, openAdminServer, type ServedCertificates } from "../admin/admin-server.js";
 import { adminRoutes } from "../admin/routes/admin-routes.js";
 import type { AdminSubject } from "../admin/routes/subject.js";
-import { type AdminAddress, type AdminChoice, adminTls } from "../config/admin.js";
+import { type AdminAddress, type AdminChoice, adminTls, isOwnMachine } from "../config/admin.js";
 import { listenName } from "../config/listen-address.js";
 import type { Clock } from "../core/clock.js";
 import type { Counters } from "../core/counters.js";
@@ -39,7 +39,12 @@ interface OpenAdmin {
   readonly api: AdminApi;
   readonly dashboard: Dashboard;
   readonly key: string;
+  /** Its token can be read by whoever is in between. */
+  readonly isInClear: boolean;
 }
+
+const IN_CLEAR =
+  "the token of the admin API is sent in the clear: give it --admin-tls-cert, or a network that you trust";
 
 type OnAddress = Exclude<AdminAddress, { readonly kind: "off" }>;
 
@@ -77,11 +82,12 @@ export class Admin {
         'option "admin" must be another address to turn TLS or client certificates on or off',
       );
     }
-    const opened = { ...(await this.#openOne(address, config)), key };
+    const isInClear = adminTls(config) === undefined && !isOwnMachine(address);
+    const opened = { ...(await this.#openOne(address, config)), key, isInClear };
     return { commit: () => this.#replace(opened), discard: () => closeOne(opened) };
   }
 
-  async #openOne(address: OnAddress, config: AdminChoice): Promise<Omit<OpenAdmin, "key">> {
+  async #openOne(address: OnAddress, config: AdminChoice): Promise<Omit<OpenAdmin, "key" | "isInClear">> {
     const { clock, log, counters } = this.#dependencies;
     const subject: AdminSubject = {
       ...this.#about,
@@ -124,6 +130,7 @@ export class Admin {
     if (opened !== undefined) {
       const { address } = opened.server;
       log.info({ event: "admin_listening", address }, `admin API at ${address}`);
+      if (opened.isInClear) log.warn({ event: "admin_in_clear", address }, IN_CLEAR);
     }
     if (before === undefined) return;
     log.info({ event: "admin_closed", address: before.server.address });

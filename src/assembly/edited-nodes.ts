@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { ClusterSettings } from "../config/config.js";
 import { type NodeConfig, parseNodeName } from "../config/node-address.js";
 import { type NodeTlsChoice, nodeTlsOf, securedNodes } from "../config/secured-nodes.js";
@@ -42,9 +43,9 @@ export class EditedNodes {
     this.#cluster = cluster;
   }
 
-  /** See `Registry.version`. */
-  get version(): string {
-    return this.#registry.version;
+  /** As the store told it last. */
+  get registry(): Registry {
+    return this.#registry;
   }
 
   /** Starts to listen; resolves when it is known what has been said before, or that the store cannot be asked. */
@@ -99,7 +100,13 @@ export class EditedNodes {
     const guard = guardOf(change, condition, own !== undefined);
     const changes = [...forgotten(known, named), change];
     const { edits, before } = await this.#dependencies.store.edit(this.#cluster, changes, guard);
-    return isSameStanding(standingOf(own, before.get(id)), standingOf(own, edits.get(id))) ? "unchanged" : "applied";
+    const [old, said] = [before.get(id), edits.get(id)];
+    // Whoever takes something back asks about what was said, which may have been what the config says.
+    const isSame =
+      change.presence === null
+        ? isDeepStrictEqual(old, said)
+        : isSameStanding(standingOf(own, old), standingOf(own, said));
+    return isSame ? "unchanged" : "applied";
   }
 }
 

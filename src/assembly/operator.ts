@@ -36,6 +36,7 @@ export function operatorOf(operated: () => Operated): Omit<Operations, "snapshot
       const cluster = clusterOf(name);
       return cluster.edit({ ...change, id: parseNodeId(change.id) }, condition);
     },
+    registry: (name) => clusterOf(name).registry,
     resetNode(name) {
       const { cluster, node } = nodeOf(name);
       return cluster.resetNode(node);

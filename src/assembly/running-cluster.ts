@@ -7,7 +7,7 @@ import { DeadHosts } from "../core/dead-hosts.js";
 import type { OpenLookup } from "../core/lookup.js";
 import { canServe, createNode, type Node } from "../core/node.js";
 import type { ChangeResult, EditCondition } from "../core/operations.js";
-import type { Edited, NodeChange } from "../core/registry.js";
+import type { Edited, NodeChange, Registry } from "../core/registry.js";
 import type { ClusterSnapshot, NodeOrigin } from "../core/snapshot.js";
 import type { DialSecurity } from "../core/stream.js";
 import { tcpPing } from "../health/ping.js";
@@ -223,7 +223,7 @@ export class RunningCluster {
     return {
       name: this.name,
       policy: config.policy,
-      registryVersion: this.#edited.version,
+      registryVersion: this.#edited.registry.version,
       canServe: this.#nodes.some(canServe),
       stats: stats.copy(),
       queued: this.roundTripper.queued,
@@ -369,6 +369,11 @@ export class RunningCluster {
     await isOver;
     this.#settling.delete(settled);
     return result;
+  }
+
+  /** See `Operations.registry`. */
+  get registry(): Registry {
+    return this.#edited.registry;
   }
 
   /** See `Operations.resetNode`. */

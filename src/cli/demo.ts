@@ -5,7 +5,7 @@ import { type Balancer, createBalancer } from "../balancer.js";
 import type { AdminAddress } from "../config/admin.js";
 import type { Config, NodeConfig } from "../config/config.js";
 import { sleep } from "../core/clock.js";
-import type { Log, LogFields } from "../core/log.js";
+import { audit, type Log, type LogFields } from "../core/log.js";
 import type { NodeSnapshot } from "../core/snapshot.js";
 import { systemClock } from "../system/clock.js";
 import { openLogger } from "../system/logger.js";
@@ -193,12 +193,16 @@ function narrate(screen: Screen, nodes: readonly DemoNode[]): Log {
 function both(first: Log, second: Log | undefined): Log {
   if (second === undefined) return first;
   const tell =
-    (level: keyof Log): Log[keyof Log] =>
+    (level: "debug" | "info" | "warn" | "error"): Log[typeof level] =>
     (fields, message) => {
       first[level](fields, message);
       second[level](fields, message);
     };
-  return { debug: tell("debug"), info: tell("info"), warn: tell("warn"), error: tell("error") };
+  const tellAudit: Log["audit"] = (level, fields) => {
+    audit(first, level, fields);
+    audit(second, level, fields);
+  };
+  return { debug: tell("debug"), info: tell("info"), warn: tell("warn"), error: tell("error"), audit: tellAudit };
 }
 
 function targetOf(address: string): Target {

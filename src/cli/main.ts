@@ -5,6 +5,7 @@ import { PROGRAM_OPTIONS, type ProgramOptionName } from "../config/program-optio
 import type { ConfigSources } from "../config/resolve.js";
 import { badOption } from "../config/units.js";
 import { toggle } from "../config/value.js";
+import { withoutPasswords } from "../core/secrets.js";
 import { FnlbError } from "../errors.js";
 import { packageVersion } from "../system/package-version.js";
 import { check } from "./check.js";
@@ -13,19 +14,21 @@ import { EXIT } from "./exit.js";
 import { healthcheck } from "./healthcheck.js";
 import { type ConfigOrigin, loadConfig } from "./load-config.js";
 import { candidates } from "./remote/candidates.js";
-import { findCommand, runCommand } from "./remote/command-line.js";
+import { commandFirst, findCommand, runCommand } from "./remote/command-line.js";
 import { COMMANDS } from "./remote/commands.js";
 import { Failure } from "./remote/display/failure.js";
 import { plainText } from "./remote/display/text-width.js";
 import { serve } from "./serve.js";
+import { clearerComplaint } from "./unknown-words.js";
 import { UsageError } from "./usage-error.js";
 
 type Command = "serve" | "check" | "demo" | "healthcheck";
 
-/** Runs the command that `args` (without program and script) ask for; resolves to the exit code. */
-export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+/** Runs the command that `given` (without program and script) ask for; resolves to the exit code. */
+export async function main(given: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   // A reader that has gone, as in `fnlb --help | head`, is no reason to crash.
   process.stdout.on("error", () => {});
+  const args = given[0] === "__complete" ? given : commandFirst(given);
   const command = findCommand(args);
   try {
     if (args[0] === "__complete") return await complete(args.slice(1), env);
@@ -57,7 +60,7 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
       command === undefined
         ? "fnlb --help lists all options"
         : `fnlb ${command.words.join(" ")} --help lists its options`;
-    process.stderr.write(`usage error: ${error.message.replaceAll(/\s+/g, " ")} (${help})\n`);
+    process.stderr.write(`usage error: ${withoutPasswords(error.message).replaceAll(/\s+/g, " ")} (${help})\n`);
     return EXIT.USAGE;
   }
 }
@@ -153,13 +156,14 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
     parsed = await parser.parseAsync();
   } catch (error) {
     // yargs throws some of its complaints past its own handler of failures.
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+    const message = error instanceof Error ? error.message : String(error);
+    throw new UsageError(clearerComplaint(message, normalize(args), KNOWN_WORDS), { cause: error });
   }
   if (parsed.help === true || parsed.version === true || command === undefined) return undefined;
   // What stands behind `--` is no option any more.
   const words = parsed._ as readonly string[];
   const extra = words[command === "serve" ? 0 : 1];
-  if (extra !== undefined) throw new UsageError(`Unknown argument: ${extra}`);
+  if (extra !== undefined) throw new UsageError(clearerComplaint(`Unknown argument: ${extra}`, args, KNOWN_WORDS));
   if (command === "demo" && parsed.nodes !== undefined) {
     throw badOption('option "nodes"', "left out: the demo starts nodes of its own", String(parsed.nodes));
   }
@@ -183,6 +187,13 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
 const ALL_OPTIONS: readonly (readonly [OptionName | ProgramOptionName, OptionSpec])[] = [
   ...(Object.entries(PROGRAM_OPTIONS) as [ProgramOptionName, OptionSpec][]),
   ...OPTION_LIST,
+];
+
+/** What may stand where nothing is known yet. */
+const KNOWN_WORDS: readonly string[] = [
+  ...["demo", "check", "healthcheck"],
+  ...COMMANDS.flatMap(({ words }) => (words.length === 1 ? words : [])),
+  ...ALL_OPTIONS.map(([name]) => `--${name}`),
 ];
 
 function toggleOf(text: string | undefined): boolean {

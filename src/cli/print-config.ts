@@ -1,7 +1,8 @@
 import { stringify } from "yaml";
 import type { FileRoute } from "../config/config-file.js";
-import { isClusterOption, isSecret, OPTION_LIST, OPTIONS, type OptionName } from "../config/options.js";
+import { isClusterOption, OPTION_LIST, OPTIONS, type OptionName, shownText } from "../config/options.js";
 import { type ConfigSources, clusterNames, type Origin, originOf } from "../config/resolve.js";
+import { SECRET, shownFieldValue } from "../core/secrets.js";
 
 /**
  * What the sources come to, as a config file of its own that means the same, with the place that each value comes from.
@@ -43,11 +44,12 @@ function clusterLines(cluster: string, sources: ConfigSources): string[] {
 
 function line(name: OptionName, { texts, place }: Origin, indent: string): string {
   const { kind } = OPTIONS[name];
-  const [first] = texts;
+  const shownTexts = texts.map((text) => shownText(name, text));
+  const [first] = shownTexts;
   // Numbers and the like are written without quotes, as they would be by hand.
   const isPlain = !["text", "list"].includes(kind);
-  const value = texts.length > 1 ? texts : first;
-  const shown = texts.some((text) => isSecret(name, text)) ? "(secret)" : isPlain ? first.trim() : inline(value);
+  const value = shownTexts.length > 1 ? shownTexts : first;
+  const shown = shownTexts.includes(SECRET) ? SECRET : isPlain ? first.trim() : inline(value);
   return commented(`${indent}${name}: ${shown}`, place);
 }
 
@@ -62,7 +64,12 @@ function routeLine(route: FileRoute): string {
   for (const [key, { texts }] of route.entries) entries[key] = texts.length === 1 ? texts[0] : texts;
   if (route.headers.length > 0) {
     // Not by assignment: a field may be called __proto__.
-    entries.header = Object.fromEntries(route.headers.map(({ name, value }) => [name, value?.texts[0] ?? null]));
+    entries.header = Object.fromEntries(
+      route.headers.map(({ name, value }) => [
+        name,
+        value === undefined ? null : shownFieldValue(name, value.texts[0]),
+      ]),
+    );
   }
   return commented(`  - ${inline(entries)}`, route.place);
 }

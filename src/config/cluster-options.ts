@@ -3,7 +3,7 @@ import { isPrime } from "../core/policies/maglev.js";
 import { POLICIES, type PolicyName } from "../core/policies/table.js";
 import { DISCOVERY_SHAPE, readDiscovery } from "./discovery.js";
 import { readUpgradeTokens } from "./forwarding-values.js";
-import { HEADER_RULE_SHAPE, parseHeaderRule } from "./header-rule.js";
+import { HEADER_RULE_SHAPE, parseHeaderRule, shownHeaderRule } from "./header-rule.js";
 import { readCheckHost, readCheckMinVersion, readCheckPath } from "./http-check.js";
 import { readKeyParts } from "./key-parts.js";
 import { isHostName } from "./listen-address.js";
@@ -635,7 +635,7 @@ function readHeaderRules(given: Given): readonly HeaderRule[] {
   if (given.texts.join("") === "") return [];
   return given.texts.map((text) => {
     const rule = parseHeaderRule(text);
-    if (rule === undefined) throw badOption(given.source, HEADER_RULE_SHAPE, text);
+    if (rule === undefined) throw badOption(given.source, HEADER_RULE_SHAPE, shownHeaderRule(text));
     return rule;
   });
 }

@@ -1,5 +1,6 @@
 import { isIP, SocketAddress } from "node:net";
 import type { NodeAddress } from "../core/node.js";
+import { withoutPasswords } from "../core/secrets.js";
 import { isHostName } from "./listen-address.js";
 import type { TlsNodeConfig } from "./tls.js";
 import { badOption, parsePort } from "./units.js";
@@ -36,9 +37,10 @@ export function parseNode(text: string): NodeConfig | BadNode {
   const equals = item.includes("/", last) ? -1 : last;
   const name = equals < 0 ? item : item.slice(0, equals).trim();
   const weight = equals < 0 ? 1 : parseWeight(item.slice(equals + 1).trim());
-  if (weight === undefined) return { reason: `has "${item}", whose weight is not a number from 0 to ${WEIGHT_MAX}` };
+  if (weight === undefined)
+    return { reason: `has "${withoutPasswords(item)}", whose weight is not a number from 0 to ${WEIGHT_MAX}` };
   const address = parseNodeAddress(name);
-  if ("reason" in address) return { reason: `has "${item}", ${address.reason}` };
+  if ("reason" in address) return { reason: `has "${withoutPasswords(item)}", ${address.reason}` };
   return { id: nodeId(address), address, weight };
 }
 
@@ -47,7 +49,7 @@ export function parseNodeName(text: string): NodeConfig | BadNode {
   const name = text.trim();
   const address = parseNodeAddress(name);
   return "reason" in address
-    ? { reason: `${JSON.stringify(name)}, ${address.reason}` }
+    ? { reason: `${JSON.stringify(withoutPasswords(name))}, ${address.reason}` }
     : { id: nodeId(address), address, weight: 1 };
 }
 

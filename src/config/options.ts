@@ -1,4 +1,6 @@
+import { SECRET } from "../core/secrets.js";
 import { CLUSTER_OPTIONS } from "./cluster-options.js";
+import { shownHeaderRule } from "./header-rule.js";
 import { GROUPS, type OptionRow, type OptionSpec } from "./option-row.js";
 import { PROCESS_OPTIONS } from "./process-options.js";
 import type { ProgramOptionName } from "./program-options.js";
@@ -28,6 +30,14 @@ export function isSecret(name: OptionName, text: string): boolean {
   const spec: OptionSpec = OPTIONS[name];
   const hasPassword = name === "store" && text.includes("@");
   return hasPassword || (spec.isSecret === true && text !== "");
+}
+
+const HEADER_OPTIONS: readonly OptionName[] = ["request-header", "response-header"];
+
+/** A text of an option as it may be shown. */
+export function shownText(name: OptionName, text: string): string {
+  if (isSecret(name, text)) return SECRET;
+  return HEADER_OPTIONS.includes(name) ? shownHeaderRule(text) : text;
 }
 
 /** `ping-interval` → `FNLB_PING_INTERVAL`. */

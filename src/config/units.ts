@@ -1,3 +1,4 @@
+import { withoutPasswords } from "../core/secrets.js";
 import { FnlbError } from "../errors.js";
 
 const MILLISECONDS: Readonly<Record<string, number>> = {
@@ -55,7 +56,7 @@ export function parsePort(text: string, min: 0 | 1): number | undefined {
   return port >= min && port <= 65_535 ? port : undefined;
 }
 
-/** What every bad option says; `source` is `option "ping-interval"` or `environment variable FNLB_PING_INTERVAL`. */
+/** What every bad option says, without the passwords of URLs; `source` is `option "ping-interval"` or `environment variable FNLB_PING_INTERVAL`. */
 export function badOption(source: string, expected: string, got: string): FnlbError {
-  return new FnlbError("ERR_OPTION", `${source} must be ${expected}, got ${JSON.stringify(got)}`);
+  return new FnlbError("ERR_OPTION", withoutPasswords(`${source} must be ${expected}, got ${JSON.stringify(got)}`));
 }

@@ -4,6 +4,17 @@ export interface Log {
   info(fields: LogFields, message?: string): void;
   warn(fields: LogFields, message?: string): void;
   error(fields: LogFields, message?: string): void;
+  /**
+   * What must be known afterwards, whatever else is logged: who has changed what. Default: `info` and `warn`, and then it
+   * is gone with their levels.
+   */
+  audit?(level: "info" | "warn", fields: LogFields): void;
+}
+
+/** Into the audit trail of a log, or as any other event where it has none. */
+export function audit(log: Log, level: "info" | "warn", fields: LogFields): void {
+  if (log.audit === undefined) log[level](fields);
+  else log.audit(level, fields);
 }
 
 export type LogFields = { readonly event: string } & Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../errors.js";
 import type { NodeStateName } from "./node-states.js";
 import type { HoldReason } from "./preview.js";
-import type { NodeChange } from "./registry.js";
+import type { NodeChange, Registry } from "./registry.js";
 import type { BalancerSnapshot } from "./snapshot.js";
 
 /** What became of a change: "unchanged" where everything was so already. */
@@ -105,6 +105,8 @@ export interface Operations {
    * Rejects with `ERR_STORE` when the store cannot be asked, or has as many statements of the cluster as it may have.
    */
   editNode(cluster: string, change: NodeChange, condition?: EditCondition): Promise<ChangeResult>;
+  /** Everything that operators have said about the nodes of a cluster, as far as it is known here. */
+  registry(cluster: string): Registry;
   /** Closes the breaker of a node, takes its ejection back, and trusts it again; here, not on other replicas. */
   resetNode(name: NodeName): ChangeResult;
   /** Takes a node out of the dead-host set without waiting for a ping: it is dialled by the next request. */

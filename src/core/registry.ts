@@ -18,6 +18,9 @@ export interface Registry {
   readonly edits: ReadonlyMap<string, NodeEdit>;
 }
 
+/** Everything that operators have said about a node is taken back: it is again what config and discovery say. */
+export const FORGOTTEN = { presence: null, weight: null, mode: "active" } as const satisfies Omit<NodeChange, "id">;
+
 /** What an operator says about one node. What is left out stays as it is; null takes back what was said before. */
 export interface NodeChange {
   /** `10.0.0.1:8080`, as `Node.id`. */

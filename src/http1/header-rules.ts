@@ -1,5 +1,6 @@
 // Compiled once, applied per message: the placeholders are found and the bytes around them encoded beforehand.
 import type { HeaderRule } from "../core/header-rule.js";
+import { shownFieldValue } from "../core/secrets.js";
 import { FnlbError } from "../errors.js";
 import { copyBytes, TOKEN, VALUE } from "./chars.js";
 import { isHost } from "./request-head.js";
@@ -119,9 +120,10 @@ function checkField({ action, name, value }: HeaderRule, { message, reserved = [
     throw badRule(message, 'for another field, or "set Host" for requests', `${action} ${name}`);
   }
   if (Buffer.from(value).some((byte) => VALUE[byte] === 0)) {
-    throw badRule(message, "with a value without control characters", value);
+    throw badRule(message, "with a value without control characters", shownFieldValue(name, value));
   }
-  if (action === "remove" && value !== "") throw badRule(message, "without a value where it removes", value);
+  if (action === "remove" && value !== "")
+    throw badRule(message, "without a value where it removes", shownFieldValue(name, value));
 }
 
 /** `message` is that of the scope; `expected` goes on behind "a rule". */
@@ -152,7 +154,7 @@ function piecesOf(rule: HeaderRule, { message }: HeaderRuleScope): Piece[] {
       const placeholder = token.slice(1, -1);
       if (!known.includes(placeholder)) {
         const expected = known.map((name) => `{${name}}`).join(" and ");
-        throw badRule(message, `whose placeholders are ${expected} ({{ is a brace)`, token);
+        throw badRule(message, `whose placeholders are ${expected} ({{ is a brace)`, shownFieldValue(rule.name, token));
       }
       pieces.push({ bytes: bytesOf(text), placeholder: placeholder as Placeholder });
       text = "";

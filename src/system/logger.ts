@@ -39,6 +39,11 @@ export function openLogger({ logFile, logLevel }: Pick<Config, "logFile" | "logL
       logger[level](fields, message);
     };
   };
+  // With a level of its own, which that of the others does not touch.
+  const auditor = logger.child({}, { level: "info" });
+  const audit: Log["audit"] = (level, fields) => {
+    if (logger.level !== "silent") auditor[level](fields);
+  };
   const reopen = (path?: string) => {
     try {
       file.reopen(path);
@@ -47,7 +52,7 @@ export function openLogger({ logFile, logLevel }: Pick<Config, "logFile" | "logL
     }
   };
   return {
-    log: { debug: tell("debug"), info: tell("info"), warn: tell("warn"), error: tell("error") },
+    log: { debug: tell("debug"), info: tell("info"), warn: tell("warn"), error: tell("error"), audit },
     get level() {
       // Nobody sets others.
       return logger.level as LogLevel;

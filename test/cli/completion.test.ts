@@ -39,7 +39,7 @@ const has = (program: string) => spawnSync(program, ["--version"]).status === 0;
 const LINES: readonly (readonly [line: string, offered: readonly string[]])[] = [
   ["fnlb stat", ["status"]],
   ["fnlb nodes dr", ["drain"]],
-  ["fnlb nodes ", ["add", "disable", "drain", "enable", "mark-alive", "remove", "reset", "weight"]],
+  ["fnlb nodes ", ["add", "disable", "drain", "enable", "forget", "mark-alive", "remove", "reset", "weight"]],
   ["fnlb nodes drain --no", ["--no-wait"]],
   ["fnlb nodes drain 10.", ["10.0.0.1:8080", "10.0.0.2:8080"]],
   ["fnlb nodes drain --cluster ", ["api", "site"]],

@@ -103,9 +103,17 @@ describe("an operator at the command line", () => {
     const { run } = await operated(t, "127.0.0.1:1");
     const added = await run("nodes", "add", "127.0.0.1:2=3", "--mode", "disabled");
     assert.deepEqual(added, { code: 0, stdout: "127.0.0.1:2: added to cluster default\n", stderr: "" });
-    const again = await run("nodes", "add", "127.0.0.1:2");
-    assert.equal(again.code, 1);
-    assert.match(again.stderr, /^could not add node 127\.0\.0\.1:2 to cluster default: 409 ERR_CONFLICT: [^\n]+\n$/);
+    for (const same of ["127.0.0.1:2=3", "127.0.0.1:2"]) {
+      const again = await run("nodes", "add", same);
+      assert.deepEqual(again, { code: 0, stdout: "127.0.0.1:2: there already in cluster default\n", stderr: "" });
+    }
+    const [other, json] = [
+      await run("nodes", "add", "127.0.0.1:2=4"),
+      await run("nodes", "add", "127.0.0.1:2=3", "--json"),
+    ];
+    assert.deepEqual([other.code, other.stdout], [0, "127.0.0.1:2: changed in cluster default\n"]);
+    const { result, node } = JSON.parse(json.stdout) as { readonly result: string; readonly node: { weight: number } };
+    assert.deepEqual([json.code, result, node.weight], [0, "applied", 3]);
     assert.match((await run("nodes")).stdout, /\n127\.0\.0\.1:2 {2}disabled +3 /);
     assert.equal((await run("nodes", "enable", "127.0.0.1:2")).code, 0);
     assert.equal((await run("nodes", "weight", "127.0.0.1:1=0.5")).stdout, "127.0.0.1:1: weight 0.5\n");

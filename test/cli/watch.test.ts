@@ -45,7 +45,7 @@ describe("a frame of the live table", () => {
   it("shows what is in flight, and rates by the server's own clock", () => {
     assert.deepEqual(frame({ previous: sampleOf(before), current: sampleOf(after) }), [
       "fnlb 1.2.3, process 4711: serving, ready, up 2h 3m, store up, fast sockets, log level info",
-      "12 connections, 1 exchange, 0 tunnels, 0 queued, 48211 requests",
+      "12 connections, 1 exchange, 0 tunnels, 0 queued, 48211 requests; P50, P99 since start",
       "",
       "CLUSTER  SERVING  RATE/S  IN FLIGHT  QUEUED  PROBLEMS     P50      P99",
       "default  1 of 2      500          0       0         3  840 µs  31.3 ms",

@@ -72,8 +72,18 @@ const step = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("find" as const), nodes: listing }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("store" as const), state: fc.constantFrom("up", "up", "down", "late") }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("node" as const), number: others, state: fc.constantFrom("up", "up", "killed", "frozen") }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant("store" as const), state: fc.constantFrom("up", "up", "down", "late") }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("node" as const),
+      number: others,
+      state: fc.constantFrom("up", "up", "killed", "frozen"),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("pause" as const), replica, isPaused: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("look" as const), replica, at: fc.nat() }) },
 );
@@ -195,7 +205,9 @@ class Siege {
       const started = await startConfig(this.#t, config, { store: this.store, resolve });
       this.replicas.push({ ...started, config, moved: false, reloading: Promise.resolve() });
     }
-    this.#document = new OpenApiDocument((await askAdmin(this.replicas[0].balancer.adminAddress, "/v1/openapi.json")).json);
+    this.#document = new OpenApiDocument(
+      (await askAdmin(this.replicas[0].balancer.adminAddress, "/v1/openapi.json")).json,
+    );
   }
 
   get #path(): string {
@@ -283,7 +295,9 @@ class Siege {
         const one = this.replicas[given.replica];
         one.moved = true;
         const config = this.#configOf(given);
-        one.reloading = one.balancer.reload(config).then(() => void (one.config = config));
+        one.reloading = one.balancer.reload(config).then(() => {
+          one.config = config;
+        });
         return one.reloading;
       }
       case "find":
@@ -299,12 +313,15 @@ class Siege {
         const one = this.replicas[given.replica];
         const id = one.balancer.listeners()[1].id;
         const operation = this.#operation("PATCH", "/v1/listeners/{listener}");
-        await this.#ask(one, operation, `/v1/listeners/${encodeURIComponent(id)}`, { state: given.isPaused ? "paused" : "open" });
+        await this.#ask(one, operation, `/v1/listeners/${encodeURIComponent(id)}`, {
+          state: given.isPaused ? "paused" : "open",
+        });
         return;
       }
       case "look": {
         const readable = (this.#document?.operations ?? []).filter(
-          ({ method, params, id }) => method === "GET" && params.length === 0 && id !== "streamEvents" && !id.includes("vent"),
+          ({ method, params, id }) =>
+            method === "GET" && params.length === 0 && id !== "streamEvents" && !id.includes("vent"),
         );
         const operation = readable[given.at % readable.length];
         const query = operation.id === "explain" ? "?url=/b/1" : operation.id === "ring" ? "?cluster=a" : "";
@@ -365,12 +382,39 @@ class Siege {
       await one.reloading;
       const wanted = JSON.stringify(await this.#wantedOf(one));
       const nodesOf = () =>
-        JSON.stringify(one.balancer.snapshot().nodes.map(({ cluster: name, id, weight: weighs, mode: is }) => [name, id, weighs, is]));
+        JSON.stringify(
+          one.balancer
+            .snapshot()
+            .nodes.map(({ cluster: name, id, weight: weighs, mode: is }) => [name, id, weighs, is]),
+        );
       const untilMs = performance.now() + 8000;
       await eventually(() => nodesOf() === wanted || performance.now() > untilMs);
       if (nodesOf() !== wanted) {
-        console.log("DBG", this.replicas.indexOf(one), JSON.stringify(one.balancer.snapshot().nodes.map(({cluster,id,origin,mode})=>[cluster,id,origin,mode])), JSON.stringify([...(await this.store.read("a")).edits]), JSON.stringify(one.config.clusters.map(({name,nodes,discover})=>[name,discover.kind,nodes.map(({id,weight})=>[id,weight])])), JSON.stringify(this.#found));
-        console.log("DBGE", JSON.stringify(one.events.filter(({event})=>!/ejec|dead|alive|susp|trust|breaker|weight|failing|passing/.test(event)).slice(-30).map((e)=>({...e,level:undefined,message:undefined}))));
+        console.log(
+          "DBG",
+          this.replicas.indexOf(one),
+          JSON.stringify(
+            one.balancer.snapshot().nodes.map(({ cluster, id, origin, mode }) => [cluster, id, origin, mode]),
+          ),
+          JSON.stringify([...(await this.store.read("a")).edits]),
+          JSON.stringify(
+            one.config.clusters.map(({ name, nodes, discover }) => [
+              name,
+              discover.kind,
+              nodes.map(({ id, weight }) => [id, weight]),
+            ]),
+          ),
+          JSON.stringify(this.#found),
+        );
+        console.log(
+          "DBGE",
+          JSON.stringify(
+            one.events
+              .filter(({ event }) => !/ejec|dead|alive|susp|trust|breaker|weight|failing|passing/.test(event))
+              .slice(-30)
+              .map((e) => ({ ...e, level: undefined, message: undefined })),
+          ),
+        );
       }
       assert.equal(nodesOf(), wanted, "what was said is what there is");
     }
@@ -378,7 +422,13 @@ class Siege {
 }
 
 /** Calls a replica until told to stop; what went wrong is a failure. */
-async function call(t: TestContext, siege: Siege, { port }: Replica, path: string, isOver: () => boolean): Promise<number> {
+async function call(
+  t: TestContext,
+  siege: Siege,
+  { port }: Replica,
+  path: string,
+  isOver: () => boolean,
+): Promise<number> {
   const client = await connectClient(t, port);
   let calls = 0;
   for (; !isOver(); calls++) {
@@ -399,7 +449,9 @@ describe("the control plane under fire", () => {
         await siege.start();
         let isOver = false;
         const calls = siege.replicas.flatMap((one) =>
-          Array.from({ length: CALLERS }, (_, index) => call(t, siege, one, index % 2 === 0 ? "/a" : "/b", () => isOver)),
+          Array.from({ length: CALLERS }, (_, index) =>
+            call(t, siege, one, index % 2 === 0 ? "/a" : "/b", () => isOver),
+          ),
         );
         try {
           for (const batch of batches) {
@@ -423,7 +475,10 @@ describe("the control plane under fire", () => {
           await eventually(() => balancer.snapshot().connections === 0);
           const { exchanges, queued, nodes } = balancer.snapshot();
           assert.deepEqual([exchanges, queued, nodes.filter(({ inFlight }) => inFlight !== 0)], [0, 0, []]);
-          assert.deepEqual(events.filter(({ event }) => event === "admin_failed"), []);
+          assert.deepEqual(
+            events.filter(({ event }) => event === "admin_failed"),
+            [],
+          );
           await balancer.close();
         }
         for (const [name, count] of siege.outcomes) outcomes.set(name, (outcomes.get(name) ?? 0) + count);
@@ -434,7 +489,13 @@ describe("the control plane under fire", () => {
       { numRuns: RUNS, endOnFailure: true },
     );
     if (process.env.FNLB_TEST_SEED === undefined) {
-      for (const name of ["addNode applied", "removeNode applied", "changeNode ERR_NOT_FOUND", "addNode ERR_CONFLICT", "setNode ERR_STORE"]) {
+      for (const name of [
+        "addNode applied",
+        "removeNode applied",
+        "changeNode ERR_NOT_FOUND",
+        "addNode ERR_CONFLICT",
+        "setNode ERR_STORE",
+      ]) {
         assert.ok((outcomes.get(name) ?? 0) > 0, `${name}: ${[...outcomes]}`);
       }
     }

@@ -241,13 +241,13 @@ describe("the limits of the admin API", () => {
     // Some have said nothing, some half of something.
     for (const bytes of ["", "GET /healthz HT", "POST /v1/log-level HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"])
       held.push(await hold(t, port, bytes));
-    const refused = await ask("/healthz");
+    const refused = await ask("/v1/listeners");
     assert.deepEqual([refused.status, codeOf(refused), refused.headers.connection], [503, "ERR_AT_CAPACITY", "close"]);
     assert.equal(balancer.snapshot().counters.adminConnectionsRefusedByLimit, 1);
     held[0].destroy();
     // Its end is seen a moment later.
     let status = 503;
-    for (let tries = 0; tries < 100 && status === 503; tries++) ({ status } = await ask("/healthz"));
+    for (let tries = 0; tries < 100 && status === 503; tries++) ({ status } = await ask("/v1/listeners"));
     assert.equal(status, 200);
   });
 

@@ -18,7 +18,12 @@ interface OperationJson {
   readonly security: readonly unknown[];
   readonly requestBody?: unknown;
   readonly parameters?: readonly { readonly name: string; readonly in: string }[];
-  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, unknown>> }>>;
+  readonly responses: Readonly<Record<string, ResponseJson>>;
+}
+
+interface ResponseJson {
+  readonly description: string;
+  readonly content?: Readonly<Record<string, unknown>>;
 }
 
 interface DocumentJson {
@@ -44,7 +49,9 @@ export class OpenApiDocument {
         isPublic: operation.security.length === 0,
         params: (operation.parameters ?? []).filter((one) => one.in === "path").map(({ name }) => name),
         query: (operation.parameters ?? []).filter((one) => one.in === "query").map(({ name }) => name),
-        statuses: Object.keys(operation.responses).map(Number),
+        statuses: Object.keys(operation.responses)
+          .filter((status) => status !== "default")
+          .map(Number),
       })),
     );
   }
@@ -54,12 +61,16 @@ export class OpenApiDocument {
     const { status, headers } = response;
     const responses = this.json.paths[path][method.toLowerCase()].responses;
     const type = headers["content-type"] ?? "";
-    if (!Object.hasOwn(responses, `${status}`)) return [`${method} ${path} answers ${status}, which is not documented`];
-    if (!Object.hasOwn(responses[status].content ?? {}, type)) {
+    // The default stands for these alone: other statuses must be named.
+    const isNamed = /\((\d{3})\)/g;
+    const byDefault = [...(responses.default?.description ?? "").matchAll(isNamed)].map(([, text]) => Number(text));
+    const name = byDefault.includes(status) ? "default" : `${status}`;
+    if (!Object.hasOwn(responses, name)) return [`${method} ${path} answers ${status}, which is not documented`];
+    if (!Object.hasOwn(responses[name].content ?? {}, type)) {
       return [`${method} ${path} answers ${status} as ${type}, which is not documented`];
     }
     if (response.json === undefined) return [];
-    const at = ["paths", path, method.toLowerCase(), "responses", `${status}`, "content", type, "schema"];
+    const at = ["paths", path, method.toLowerCase(), "responses", name, "content", type, "schema"];
     const pointer = at.map((part) => part.replaceAll("~", "~0").replaceAll("/", "~1")).map(encodeURIComponent);
     const validate = this.#ajv.compile({ $ref: `openapi#/${pointer.join("/")}` });
     if (validate(response.json)) return [];

@@ -1,16 +1,23 @@
 import { CLUSTER_OPTIONS } from "../../config/cluster-options.js";
 import type { Config, ListenerConfig } from "../../config/config.js";
 import { listenName } from "../../config/listen-address.js";
-import { isSecret, type OptionName } from "../../config/options.js";
+import { type OptionName, shownText } from "../../config/options.js";
 import { PROCESS_OPTIONS } from "../../config/process-options.js";
+import type { HeaderRule } from "../../core/header-rule.js";
 import { LOG_LEVELS, type LogLevelDial } from "../../core/log.js";
+import { SECRET, shownFieldValue } from "../../core/secrets.js";
 import { FnlbError } from "../../errors.js";
 import { type AdminRoute, adminRoute, ok } from "../admin-route.js";
 import { anything, dictionary, object, text, word } from "../schema.js";
 import type { AdminSubject } from "./subject.js";
 
 const OPTION = object(
-  { value: anything({ description: "Times in milliseconds, sizes in bytes; of secrets only (secret) is shown." }) },
+  {
+    value: anything({
+      description:
+        "Times in milliseconds, sizes in bytes; of secrets, and of fields such as Authorization, only (secret) is shown.",
+    }),
+  },
   { from: text({ description: "--nodes, FNLB_NODES, fnlb.yaml:3:5 or default, where that is known." }) },
   { title: "Option" },
 );
@@ -91,7 +98,7 @@ function configView({ config: configOf, placeOf }: AdminSubject) {
   const config = configOf();
   const shown = (name: OptionName, value: unknown, cluster?: string): readonly [string, ShownOption] => {
     const from = placeOf(name, cluster);
-    const visible = isSecretValue(name, value) ? "(secret)" : (value ?? null);
+    const visible = shownValue(name, value);
     return [name, from === undefined ? { value: visible } : { value: visible, from }];
   };
   const listeners = listenersByOption(config.listeners);
@@ -113,8 +120,16 @@ function namesOf<Name extends string>(table: Readonly<Record<Name, unknown>>): N
   return Object.keys(table) as Name[];
 }
 
-function isSecretValue(name: OptionName, value: unknown): boolean {
-  return [value].flat().some((item) => typeof item === "string" && isSecret(name, item));
+/** Secrets are left out; of header rules that set one the value is. */
+function shownValue(name: OptionName, value: unknown): unknown {
+  const items = [value].flat();
+  if (items.some((item) => typeof item === "string" && shownText(name, item) === SECRET)) return SECRET;
+  if (!Array.isArray(value)) return value ?? null;
+  return items.map((item) => (isHeaderRule(item) ? { ...item, value: shownFieldValue(item.name, item.value) } : item));
+}
+
+function isHeaderRule(item: unknown): item is HeaderRule {
+  return typeof item === "object" && item !== null && "action" in item && "name" in item && "value" in item;
 }
 
 function nodeText({ id, weight }: { readonly id: string; readonly weight: number }): string {

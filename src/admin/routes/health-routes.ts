@@ -21,6 +21,7 @@ export function healthRoutes({ operations, readRuntime, version }: AdminSubject)
       name: "getHealth",
       summary: "Says that the process answers.",
       isPublic: true,
+      isProbe: true,
       answers: { 200: { description: "It does.", schema: HEALTH } },
       handle: () => ok({ status: "ok" }),
     }),
@@ -30,6 +31,7 @@ export function healthRoutes({ operations, readRuntime, version }: AdminSubject)
       name: "getReadiness",
       summary: "Says whether traffic should come: it listens, does not drain, and some node could take a request.",
       isPublic: true,
+      isProbe: true,
       answers: {
         200: { description: "It should.", schema: READINESS },
         503: { description: "It should not, and why.", schema: READINESS },

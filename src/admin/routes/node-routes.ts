@@ -1,5 +1,6 @@
 import { parseNodeName, WEIGHT_MAX } from "../../config/node-address.js";
 import type { ChangeResult } from "../../core/operations.js";
+import { FORGOTTEN, type Registry } from "../../core/registry.js";
 import { FnlbError } from "../../errors.js";
 import { RequestError } from "../admin-problem.js";
 import { type AdminAnswer, type AdminRoute, adminRoute, ok } from "../admin-route.js";
@@ -23,6 +24,29 @@ export const NODE_CHANGE = object(
   { result: RESULT },
   { node: NODE },
   { title: "NodeChange", description: "The node as it is afterwards, if there is one." },
+);
+
+export const EDITS = object(
+  {
+    cluster: text(),
+    version: text({
+      description: "Another text after each change, the same on every replica; empty: nothing was ever said.",
+    }),
+    edits: list(
+      object(
+        { node: text({ description: "Its id, whether there is such a node now or not." }) },
+        {
+          presence: word(["added", "removed"], { description: "added: it is there, whoever else names it." }),
+          weight: WEIGHT,
+          mode: word(["draining", "disabled"]),
+        },
+        { title: "NodeEdit", description: "What is left out is as config and discovery say." },
+      ),
+      { description: "By id. At most 10,000 of presences, weights and modes in a cluster." },
+    ),
+  },
+  {},
+  { title: "NodeEdits" },
 );
 
 const PARAMS = {
@@ -75,6 +99,16 @@ function readRoutes({ operations }: AdminSubject): readonly AdminRoute[] {
         if (found === undefined) throw new FnlbError("ERR_NOT_FOUND", `cluster "${cluster}" has no node "${id}"`);
         return ok(nodeView(found));
       },
+    }),
+    adminRoute({
+      method: "GET",
+      path: "/v1/clusters/{cluster}/edits",
+      name: "listEdits",
+      summary: "Lists what operators have said about nodes, over what config and discovery say.",
+      params: { cluster: CLUSTER_PARAM },
+      answers: { 200: { description: "As far as this replica knows.", schema: EDITS } },
+      errors: ["ERR_NOT_FOUND", "ERR_DRAINING"],
+      handle: ({ params: { cluster } }) => ok(editsView(cluster, operations.registry(cluster))),
     }),
   ];
 }
@@ -148,6 +182,20 @@ function editRoutes(subject: AdminSubject): readonly AdminRoute[] {
         return changed(subject, { cluster, id, result });
       },
     }),
+    adminRoute({
+      method: "POST",
+      path: "/v1/clusters/{cluster}/nodes/{node}/forget",
+      name: "forgetNode",
+      summary: "Takes back all that operators have said about a node: it is again what config and discovery say.",
+      params: PARAMS,
+      answers: { 200: answer },
+      errors,
+      async handle({ params }) {
+        const { cluster, id } = placeOf(params);
+        const result = await operations.editNode(cluster, { id, ...FORGOTTEN });
+        return changed(subject, { cluster, id, result });
+      },
+    }),
   ];
 }
 
@@ -209,6 +257,11 @@ function changeOf(subject: AdminSubject, { cluster, id, result }: NodeResult): V
 function viewOf({ operations }: AdminSubject, cluster: string, id: string): ValueOf<typeof NODE> | undefined {
   const found = operations.snapshot().nodes.find((node) => node.cluster === cluster && node.id === id);
   return found === undefined ? undefined : nodeView(found);
+}
+
+function editsView(cluster: string, { version, edits }: Registry): ValueOf<typeof EDITS> {
+  const rows = [...edits].map(([node, edit]) => ({ node, ...edit }));
+  return { cluster, version, edits: rows.sort((one, other) => (one.node < other.node ? -1 : 1)) };
 }
 
 /** What the parts of a path name. Throws `ERR_BAD_REQUEST` for a node that has no address. */

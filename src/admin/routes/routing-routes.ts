@@ -1,6 +1,7 @@
 import { TOKEN } from "../../config/value.js";
 import { NODE_STATE_NAMES } from "../../core/node-states.js";
 import type { RequestSketch } from "../../core/operations.js";
+import { shownFieldValue } from "../../core/secrets.js";
 import { RequestError } from "../admin-problem.js";
 import { type AdminRoute, adminRoute, ok } from "../admin-route.js";
 import { flag, list, nullable, object, text, whole, word } from "../schema.js";
@@ -93,7 +94,10 @@ export function routingRoutes({ operations, config }: AdminSubject): readonly Ad
         ok({
           routes: config().routes.map((route) => ({
             ...route,
-            headers: route.headers.map(({ name, value }) => ({ name, value: value ?? null })),
+            headers: route.headers.map(({ name, value }) => ({
+              name,
+              value: value === undefined ? null : shownFieldValue(name, value),
+            })),
           })),
         }),
     }),

@@ -16,6 +16,8 @@ export interface AdminRequest {
 
 /** What the admin API said: the text as it came, and what it means. */
 export interface AdminAnswer {
+  /** Of success: 200, or 201 for what was not there. */
+  readonly status: number;
   readonly text: string;
   readonly value: Readonly<Record<string, unknown>>;
 }
@@ -90,7 +92,7 @@ export class AdminClient {
         0,
       );
     }
-    return { text, value };
+    return { status, text, value };
   }
 
   /** What runs is given up. */

@@ -85,7 +85,11 @@ function placeOfUrl(text: string): Place {
     `${url.pathname}${url.search}${url.hash}` === "/";
   if (!isBare || url.username !== "" || url.password !== "") {
     // Not repeated: there may be a password in it.
-    throw badOption('option "server"', "a URL such as https://lb.example.com:9081", isBare ? "one with a user" : text);
+    throw badOption(
+      'option "server"',
+      "a URL such as https://lb.example.com:9081",
+      isBare ? "one with a user" : text.replace(/\/\/.*@/s, "//***@"),
+    );
   }
   return { name: url.origin, origin: url.origin };
 }

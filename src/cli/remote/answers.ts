@@ -1,3 +1,4 @@
+import type { EDITS } from "../../admin/routes/node-routes.js";
 import type { STATUS } from "../../admin/routes/status-routes.js";
 import type { CLUSTER, LISTENER, NODE } from "../../admin/routes/views.js";
 import type { ValueOf } from "../../admin/schema.js";
@@ -8,6 +9,7 @@ import { Refusal } from "./admin-client.js";
 export type StatusAnswer = ValueOf<typeof STATUS>;
 export type ClusterAnswer = ValueOf<typeof CLUSTER>;
 export type ListenerAnswer = ValueOf<typeof LISTENER>;
+export type EditsAnswer = ValueOf<typeof EDITS>;
 export type NodeAnswer = ValueOf<typeof NODE>;
 
 /** The status, with its text. */
@@ -26,6 +28,14 @@ export async function askNodes(admin: AdminClient, cluster?: string, signal?: Ab
   const answer = await admin.ask({ purpose, path }, signal);
   requireLists(answer, purpose, ["nodes"]);
   return { text: answer.text, nodes: answer.value.nodes as readonly NodeAnswer[] };
+}
+
+/** What operators have said about the nodes of a cluster, with its text. */
+export async function askEdits(admin: AdminClient, cluster: string) {
+  const purpose = `list the edits of cluster ${cluster}`;
+  const answer = await admin.ask({ purpose, path: `/v1/clusters/${encodeURIComponent(cluster)}/edits` });
+  requireLists(answer, purpose, ["edits"]);
+  return { text: answer.text, edits: answer.value.edits as EditsAnswer["edits"] };
 }
 
 /** Names of the clusters. */

@@ -72,6 +72,7 @@ export const CLIENT_OPTIONS = {
     completes: ["active", "draining", "disabled"],
   },
   drain: { group: "Options", kind: "switch", help: "Drain first, wait, and then remove." },
+  edits: { group: "Options", kind: "switch", help: "Show what operators have said about nodes instead." },
   "no-wait": { group: "Options", kind: "switch", help: "Do not wait until what runs there is done." },
   timeout: {
     group: "Options",

@@ -1,8 +1,9 @@
 import { setTimeout } from "node:timers/promises";
 import yargs from "yargs";
+import { clearerComplaint } from "../unknown-words.js";
 import { UsageError } from "../usage-error.js";
 import { AdminClient } from "./admin-client.js";
-import { clientOption, PLACE_OPTIONS } from "./client-options.js";
+import { CLIENT_OPTIONS, type ClientOptionName, clientOption, PLACE_OPTIONS } from "./client-options.js";
 import { Call, type Command, type CommandContext, type Pause } from "./command.js";
 import { COMMANDS } from "./commands.js";
 import { processTerminal } from "./display/terminal.js";
@@ -13,6 +14,35 @@ export function findCommand(args: readonly string[]): Command | undefined {
   return COMMANDS.filter(({ words }) => words.every((word, index) => args[index] === word)).sort(
     (one, other) => other.words.length - one.words.length,
   )[0];
+}
+
+/**
+ * The words of a command in front of its options, wherever somebody has put those: `--admin x nodes --json drain a` is
+ * `nodes drain --admin x --json a`, and `help nodes` is `nodes --help`. What names no command stays as it is.
+ */
+export function commandFirst(args: readonly string[]): readonly string[] {
+  const asksForHelp = args[0] === "help" && args.length > 1;
+  const words: string[] = [];
+  const options: string[] = asksForHelp ? ["--help"] : [];
+  let at = asksForHelp ? 1 : 0;
+  for (; at < args.length; at++) {
+    const [, name, value] = /^--([a-z-]+)(=.*)?$/s.exec(lengthened(args[at])) ?? [];
+    if (["-h", "--help"].includes(args[at])) options.push("--help");
+    else if (name !== undefined && Object.hasOwn(CLIENT_OPTIONS, name)) {
+      // In front of all words it would be the balancer's own option of this name.
+      if (words.length === 0 && name === "nodes") break;
+      options.push(args[at]);
+      const isValueNext = value === undefined && clientOption(name as ClientOptionName).kind !== "switch";
+      if (isValueNext && at + 1 < args.length) options.push(args[++at]);
+    } else if (COMMANDS.some((command) => isBelow(command, [...words, args[at]]))) words.push(args[at]);
+    else break;
+  }
+  if (words.length > 0) return [...words, ...options, ...args.slice(at)];
+  return asksForHelp ? [...args.slice(1), "--help"] : args;
+}
+
+function isBelow({ words }: Pick<Command, "words">, first: readonly string[]): boolean {
+  return first.every((word, index) => word === words[index]);
 }
 
 /** Runs a command with what stands behind its words; resolves to the exit code, undefined when only help was asked for. */
@@ -71,8 +101,8 @@ async function parseCall(command: Command, args: readonly string[]): Promise<Cal
       throw new UsageError(message ?? error?.message ?? "bad arguments");
     });
   for (const { words, items, summary } of COMMANDS) {
-    const isBelow = words.length > command.words.length && command.words.every((word, index) => word === words[index]);
-    if (isBelow) parser.command(`${words.slice(command.words.length).join(" ")} ${items}`.trim(), summary);
+    if (words.length > command.words.length && isBelow({ words }, command.words))
+      parser.command(`${words.slice(command.words.length).join(" ")} ${items}`.trim(), summary);
   }
   for (const option of [...command.options, ...(command.isLocal ? [] : PLACE_OPTIONS)]) {
     const { group, kind, help, environment } = clientOption(option);
@@ -89,7 +119,7 @@ async function parseCall(command: Command, args: readonly string[]): Promise<Cal
     parsed = await parser.parseAsync();
   } catch (error) {
     // yargs throws some of its complaints past its own handler of failures.
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+    throw new UsageError(complaintOf(command, args, error), { cause: error });
   }
   if (parsed.help === true) return undefined;
   for (const option of [...command.options, ...PLACE_OPTIONS]) {
@@ -99,12 +129,22 @@ async function parseCall(command: Command, args: readonly string[]): Promise<Cal
   }
   const given = item === undefined ? undefined : parsed[item];
   const [extra] = parsed._ as readonly string[];
-  if (extra !== undefined) throw new UsageError(`Unknown argument: ${extra}`);
+  if (extra !== undefined) throw new UsageError(complaintOf(command, args, new Error(`Unknown argument: ${extra}`)));
   const items = given === undefined ? [] : [given].flat().map(String);
   if (command.items.startsWith("<") && items.length === 0) {
     throw new UsageError(`the ${item} is missing, as in: ${command.examples[0][0]}`);
   }
+  if (items.some((text) => text.trim() === "")) throw new UsageError(`${command.items} must not be empty`);
   return new Call(items, parsed);
+}
+
+/** What is wrong with the words behind a command. */
+function complaintOf(command: Command, args: readonly string[], error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const depth = command.words.length;
+  const next = COMMANDS.filter(({ words }) => words.length > depth && isBelow({ words }, command.words));
+  const options = [...command.options, ...(command.isLocal ? [] : PLACE_OPTIONS)].map((name) => `--${name}`);
+  return clearerComplaint(message, args.map(lengthened), [...next.map(({ words }) => words[depth]), ...options]);
 }
 
 /** Single-dash forms, as all of the command takes them. */

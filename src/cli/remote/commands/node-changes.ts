@@ -26,25 +26,29 @@ export interface NodeEdit {
   readonly unchanged?: string;
 }
 
-/** `fnlb nodes add`. */
+/** `fnlb nodes add`: whoever says it again, as scripts do, hears that it is so already. */
 export function addNodes(context: CommandContext): Promise<number> {
   const { admin, terminal, call } = context;
   const finder = new ClusterFinder(admin, call.text("cluster"));
   const mode = call.text("mode");
   const added = call.items.map(typedNode).map(({ id, weight }) => ({
-    node: id,
-    ...(weight === undefined ? {} : { weight: numberOf({ id, weight }) }),
-    ...(mode === undefined ? {} : { mode }),
+    id,
+    body: {
+      ...(weight === undefined ? {} : { weight: numberOf({ id, weight }) }),
+      ...(mode === undefined ? {} : { mode }),
+    },
   }));
-  return eachItem(added, terminal, async (body) => {
+  return eachItem(added, terminal, async ({ id, body }) => {
     const cluster = await finder.forNew();
-    const { text } = await admin.ask({
-      purpose: `add node ${body.node} to cluster ${cluster}`,
-      method: "POST",
-      path: `/v1/clusters/${encodeURIComponent(cluster)}/nodes`,
+    const { status, text, value } = await admin.ask({
+      purpose: `add node ${id} to cluster ${cluster}`,
+      method: "PUT",
+      path: nodePath(cluster, id),
       body,
     });
-    say(context, text, `${body.node}: added to cluster ${cluster}`);
+    const isNew = status === 201;
+    const outcome = isNew ? "added to" : value.result === "unchanged" ? "there already in" : "changed in";
+    say(context, text, `${id}: ${outcome} cluster ${cluster}`);
   });
 }
 
@@ -91,6 +95,19 @@ export const markNodesAlive = (context: CommandContext) =>
     outcome: "alive",
   }));
 
+/** `fnlb nodes forget`: takes back what operators have said. */
+export const forgetNodes = (context: CommandContext) =>
+  changeNodes(
+    context,
+    () => ({
+      verb: "forget what was said about node",
+      method: "POST",
+      action: "/forget",
+      outcome: "as config and discovery say",
+    }),
+    { clusterOf: (finder, id) => finder.ofEdits(id) },
+  );
+
 /** Of `drain`, too. */
 export function modeEdit(verb: string, mode: "active" | "draining" | "disabled"): NodeEdit {
   return { verb, method: "PATCH", body: { mode }, outcome: mode };
@@ -99,16 +116,22 @@ export function modeEdit(verb: string, mode: "active" | "draining" | "disabled")
 /** Of `remove`, with or without a drain before it. */
 export const REMOVAL: NodeEdit = { verb: "remove node", method: "DELETE", outcome: "removed" };
 
+interface ChangeOptions {
+  readonly takesWeight?: boolean;
+  /** Default: where the node is. */
+  readonly clusterOf?: (finder: ClusterFinder, id: string) => Promise<string>;
+}
+
 /** Says the same about each node of the command line, one after the other; resolves to the exit code. */
 function changeNodes(
   context: CommandContext,
   editOf: (node: TypedNode) => NodeEdit,
-  { takesWeight = false }: { readonly takesWeight?: boolean } = {},
+  { takesWeight = false, clusterOf = (finder, id) => finder.ofNode(id) }: ChangeOptions = {},
 ): Promise<number> {
   const finder = new ClusterFinder(context.admin, context.call.text("cluster"));
   const edits = typedNodes(context.call.items, takesWeight).map((node) => ({ id: node.id, edit: editOf(node) }));
   return eachItem(edits, context.terminal, async ({ id, edit }) => {
-    await changeNode(context, { cluster: await finder.ofNode(id), id }, edit);
+    await changeNode(context, { cluster: await clusterOf(finder, id), id }, edit);
   });
 }
 

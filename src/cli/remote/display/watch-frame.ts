@@ -26,6 +26,12 @@ export interface FrameOptions {
   readonly hasColor: boolean;
 }
 
+/** With what the times are of: a median that does not move may be one of hours. */
+function headOf(status: StatusAnswer): string[] {
+  const [process, counts] = headLines(status);
+  return [process, `${counts}; P50, P99 since start`];
+}
+
 /** The lines of one picture of `fnlb status --watch`, not more than fit. */
 export function watchFrame({ place, current, previous, silence, columns, rows, hasColor }: FrameOptions): string[] {
   const look = { width: columns, hasColor };
@@ -38,7 +44,7 @@ export function watchFrame({ place, current, previous, silence, columns, rows, h
   const { status, nodes } = current;
   const rates = ratesOf(current, previous);
   lines.push(
-    ...headLines(status).map((line) => cutText(line, columns)),
+    ...headOf(status).map((line) => cutText(line, columns)),
     "",
     ...tableLines(clusterColumns(rates), status.clusters, look),
     "",
