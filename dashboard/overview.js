@@ -6,7 +6,7 @@ import { badge, toneOf } from "./states.js";
 
 /** How the store that replicas share looks, by its state, and what that means for operators. */
 const STORES = /** @type {Readonly<Record<string, { shape: string, tone: string, word: string, note: string }>>} */ ({
-  none: { shape: "disabled", tone: "off", word: "None", note: "edits last until the end" },
+  none: { shape: "disabled", tone: "off", word: "None", note: "edits are not kept" },
   connecting: { shape: "unchecked", tone: "warn", word: "Connecting", note: "edits are refused" },
   up: { shape: "serving", tone: "good", word: "Up", note: "edits are shared" },
   down: { shape: "dead", tone: "bad", word: "Down", note: "edits are refused" },

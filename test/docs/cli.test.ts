@@ -42,6 +42,7 @@ describe("docs/cli.md", () => {
       const args = line
         .split(" ")
         .slice(1)
+        .map((word) => word.replace(/^'(.*)'$/, "$1"))
         .map((word) => (word === ":8081" ? address : word === "fnlb.yaml" ? file : word));
       const { code, stdout, stderr } = await runToEnd(t, args, { env: { FNLB_ADMIN: admin } });
       assert.deepEqual([code, stderr], [0, ""], line);
