@@ -144,7 +144,8 @@ export function stubHistory(sequence: number) {
 }
 
 /** A sample of one cluster in which nothing is known but the rate. */
-export function stubSample(sequence: number, rate: number) {
+export function stubSample(sequence: number, rate: number, ids: readonly string[] = []) {
   const point = { rate, errors: 0, p50Ms: null, p99Ms: null, inFlight: 0 };
-  return { sequence, atMs: 0, total: point, clusters: [{ name: "a", ...point, nodes: [] }] };
+  const nodes = ids.map((id) => ({ id, ...point }));
+  return { sequence, atMs: 0, total: point, clusters: [{ name: "a", ...point, nodes }] };
 }
