@@ -25,8 +25,11 @@ describe("somebody who is new to the command line", () => {
   });
 
   it("is told what is missing, before anything is asked", async (t) => {
-    assert.match(await usage(t, ["nodes", "add"]), /^usage error: <node\.\.> is missing \(fnlb nodes add --help/);
-    assert.match(await usage(t, ["route"]), /<url> is missing/);
+    assert.match(
+      await usage(t, ["nodes", "add"]),
+      /^usage error: the node is missing, as in: fnlb nodes add .*\(fnlb nodes add --help/,
+    );
+    assert.match(await usage(t, ["route"]), /the url is missing, as in: fnlb route /);
     for (const empty of ["", "  "]) assert.match(await usage(t, ["nodes", "remove", "a", empty]), /must not be empty/);
     const long = await usage(t, ["nodes", "drain", "a".repeat(20_000)]);
     assert.match(long, /a node has at most 1024 characters, got 20000: a{32}[^a]/);
