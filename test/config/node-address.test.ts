@@ -89,7 +89,7 @@ describe("a list of nodes", () => {
       ["a,b:", /"b:", whose port/],
       ["ftp://a", /"ftp:\/\/a", whose scheme is neither http nor https/],
       ["https://a,https://A:443/", /"https:\/\/a:443" twice/],
-      ["http://user:pw@a", /"http:\/\/user:pw@a"/],
+      ["http://user:pw@a", /"http:\/\/\*\*\*@a"/],
       ["user@a", /"user@a"/],
       ["http://a/b?c", /"http:\/\/a\/b\?c", whose base path/],
       ["http://a/b#c", /base path/],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { ChangeResult, EditCondition } from "../../src/core/operations.js";
-import type { NodeChange } from "../../src/core/registry.js";
+import { FORGOTTEN, type NodeChange } from "../../src/core/registry.js";
 import type { ErrorCode } from "../../src/errors.js";
 import { localNode, oneCluster, startBalancer } from "../support/balancer.js";
 
@@ -24,7 +24,7 @@ const change = fc.oneof(
     { requiredKeys: ["presence"] },
   ),
   fc.record({ weight: fc.option(weight), mode }, { requiredKeys: [] }),
-  fc.constantFrom({ presence: "removed" as const }, { presence: null }),
+  fc.constantFrom({ presence: "removed" as const }, { presence: null }, FORGOTTEN),
 );
 const step: fc.Arbitrary<Step> = fc.record({
   port: fc.constantFrom(...PORTS),
@@ -59,19 +59,25 @@ class Model {
     return [this.weights.get(port) ?? this.listed.get(port) ?? 1, this.modes.get(port) ?? "active"];
   }
 
+  said(port: number): unknown {
+    return [this.presences, this.weights, this.modes].map((said) => said.get(port));
+  }
+
   make({ port, change: said, condition: { expects } }: Step): ChangeResult | ErrorCode {
     if (expects === "absent" && this.isThere(port)) return "ERR_CONFLICT";
     if (expects === "present" && !this.isThere(port)) return "ERR_NOT_FOUND";
     if (said.presence !== "added" && !this.#isKnown(port)) return "ERR_NOT_FOUND";
     if (said.presence === undefined && this.presences.get(port) === "removed") return "ERR_NOT_FOUND";
-    const before = JSON.stringify(this.view(port));
+    // Who takes something back asks about what was said.
+    const seen = () => JSON.stringify(said.presence === null ? this.said(port) : this.view(port));
+    const before = seen();
     if (said.presence === null) this.presences.delete(port);
     else if (said.presence !== undefined) this.presences.set(port, said.presence);
     if (said.weight === null || said.presence === "removed") this.weights.delete(port);
     else if (said.weight !== undefined) this.weights.set(port, said.weight);
     if (said.mode === "active" || said.presence === "removed") this.modes.delete(port);
     else if (said.mode !== undefined) this.modes.set(port, said.mode);
-    return JSON.stringify(this.view(port)) === before ? "unchanged" : "applied";
+    return seen() === before ? "unchanged" : "applied";
   }
 
   /** In the order of the config, then by id. */
