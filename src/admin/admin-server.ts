@@ -5,7 +5,6 @@ import type { Socket } from "node:net";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
 import type { AdminAddress } from "../config/admin.js";
 import type { Clock } from "../core/clock.js";
-import { bindAdmin } from "./bind.js";
 import { clientErrorResponse } from "./client-error.js";
 
 const HEAD_BYTES_MAX = 16 * 1024;
@@ -75,9 +74,15 @@ export interface AdminServer {
   close(): Promise<void>;
 }
 
+export interface AdminServerDependencies {
+  readonly clock: Clock;
+  /** Lets the server listen, and resolves to its address. Rejects with `ERR_LISTEN`. */
+  readonly bind: (server: Server, address: AdminServerOptions["address"]) => Promise<string>;
+}
+
 /** Opens the listener. Rejects with `ERR_LISTEN`. */
 export async function openAdminServer(
-  clock: Clock,
+  { clock, bind }: AdminServerDependencies,
   handler: AdminServerHandler,
   options: AdminServerOptions,
 ): Promise<AdminServer> {
@@ -146,7 +151,7 @@ export async function openAdminServer(
     if (socket.writable && !isWithin) socket.end(clientErrorResponse(error.code));
     else socket.destroy();
   });
-  const address = await bindAdmin(server, options.address);
+  const address = await bind(server, options.address);
   server.on("error", () => {
     // A failed accept closes one connection; the listener stays.
   });

@@ -1,3 +1,4 @@
+import type { Server } from "node:net";
 import { AdminApi, type AdminSettings } from "../admin/admin-api.js";
 import { type AdminServer, openAdminServer, type ServedCertificates } from "../admin/admin-server.js";
 import { adminRoutes } from "../admin/routes/admin-routes.js";
@@ -9,6 +10,7 @@ import type { Counters } from "../core/counters.js";
 import type { Log } from "../core/log.js";
 import type { Operations } from "../core/operations.js";
 import { FnlbError } from "../errors.js";
+import { bindServer } from "../system/bind.js";
 import type { Keyring } from "../system/keyring.js";
 import { packageVersion } from "../system/package-version.js";
 import { readRuntime } from "../system/runtime-meter.js";
@@ -100,7 +102,7 @@ export class Admin {
     const dashboard = await openDashboard({ clock, counters }, subject);
     const api = new AdminApi({ clock, log, counters }, adminRoutes(subject, dashboard), settingsOf(address, config));
     try {
-      const server = await openAdminServer(clock, api, {
+      const server = await openAdminServer({ clock, bind: bindAdmin }, api, {
         address,
         certificates: this.#certificatesOf(config),
         asksCertificates: config.adminClientCaFile !== "",
@@ -148,6 +150,11 @@ export class Admin {
 
 async function closeOne({ server, dashboard }: OpenAdmin): Promise<void> {
   await Promise.all([server.close(), dashboard.close()]);
+}
+
+/** Its unix socket is for the user only that fnlb runs as. */
+function bindAdmin(server: Server, address: OnAddress): Promise<string> {
+  return bindServer(server, address, { socketMode: 0o600, complaint: "the admin API cannot listen: " });
 }
 
 function settingsOf(address: OnAddress, config: AdminChoice): AdminSettings {

@@ -1,8 +1,7 @@
-import { unlinkSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type Server } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import type { ListenAddress } from "../config/config.js";
 import type { ByteStream, Dial, StreamHandler } from "../core/stream.js";
-import { FnlbError } from "../errors.js";
+import { bindServer } from "./bind.js";
 import { type FastSockets, openFastSockets } from "./fast-stream.js";
 import { PlainStream, plainDial } from "./plain-stream.js";
 import { tlsDial } from "./tls-dial.js";
@@ -28,7 +27,6 @@ export interface Sockets {
   readonly dial: Dial;
 }
 
-const BACKLOG = 4096;
 const SELF_TEST_MS = 2000;
 
 export interface OpenSocketsOptions {
@@ -66,15 +64,7 @@ function socketsOf(mode: "fast" | "plain", dial: Dial, takeOver: TakeOver): Sock
     async listen(address, onAccept, tls) {
       // In a handshake a FIN is the end; the acceptor allows it behind one.
       const server = createServer({ pauseOnConnect: tls === undefined, allowHalfOpen: tls === undefined });
-      try {
-        await bind(server, address);
-      } catch (error) {
-        if (address.kind !== "unix" || !(await isStale(address.path, error))) throw listenError(error);
-        unlinkSync(address.path);
-        await bind(server, address).catch((again) => {
-          throw listenError(again);
-        });
-      }
+      const bound = await bindServer(server, address);
       const acceptor = tls === undefined ? undefined : openTlsAcceptor(tls, onAccept);
       if (acceptor === undefined) takeOver(server, onAccept);
       else server.on("connection", (carrier) => acceptor.take(carrier));
@@ -84,53 +74,15 @@ function socketsOf(mode: "fast" | "plain", dial: Dial, takeOver: TakeOver): Sock
         server.close();
         acceptor?.close();
       };
-      return { address: boundAddress(server), secure: (next) => acceptor?.secure(next), close };
+      return { address: bound, secure: (next) => acceptor?.secure(next), close };
     },
   };
-}
-
-function listenError(error: unknown): FnlbError {
-  return new FnlbError("ERR_LISTEN", error instanceof Error ? error.message : String(error), { cause: error });
-}
-
-function bind(server: Server, address: ListenAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    const onListening = () => {
-      server.off("error", reject);
-      resolve();
-    };
-    if (address.kind === "tcp")
-      server.listen({ host: address.host, port: address.port, backlog: BACKLOG }, onListening);
-    else if (address.kind === "unix") server.listen({ path: address.path, backlog: BACKLOG }, onListening);
-    else server.listen({ fd: address.fd, backlog: BACKLOG }, onListening);
-  });
-}
-
-/** A socket file that nobody listens on any more, left by a process that was killed. */
-function isStale(path: string, error: unknown): Promise<boolean> {
-  if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") return Promise.resolve(false);
-  return new Promise((resolve) => {
-    const probe = connect({ path });
-    probe.once("connect", () => {
-      probe.destroy();
-      resolve(false);
-    });
-    probe.once("error", (failure: NodeJS.ErrnoException) => resolve(failure.code === "ECONNREFUSED"));
-  });
-}
-
-function boundAddress(server: Server): string {
-  const bound = server.address() as AddressInfo | string | null;
-  if (bound === null) return "unknown";
-  if (typeof bound === "string") return `unix:${bound}`;
-  return bound.family === "IPv6" ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`;
 }
 
 /** Sends bytes to and fro and closes both ends, on the very code that will carry the traffic. */
 async function proveRoundTrip(fast: FastSockets): Promise<void> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
-  await bind(server, { kind: "tcp", host: "127.0.0.1", port: 0 });
+  await bindServer(server, { kind: "tcp", host: "127.0.0.1", port: 0 });
   const streams: ByteStream[] = [];
   let cancelDial = () => {};
   let timer: NodeJS.Timeout | undefined;

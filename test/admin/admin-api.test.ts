@@ -5,6 +5,7 @@ import { type AdminRoute, adminRoute, ok } from "../../src/admin/admin-route.js"
 import { openAdminServer } from "../../src/admin/admin-server.js";
 import { Counters } from "../../src/core/counters.js";
 import type { LogFields } from "../../src/core/log.js";
+import { bindServer } from "../../src/system/bind.js";
 import { systemClock } from "../../src/system/clock.js";
 import { askAdmin, codeOf } from "../support/admin-client.js";
 import { connectClient } from "../support/raw-peer.js";
@@ -21,7 +22,7 @@ async function serve(t: TestContext, routes: readonly AdminRoute[]) {
   const log = { debug: record, info: record, warn: record, error: record };
   const settings = { token: "", takesCertificates: false, host: "127.0.0.1", connectionsMax: 8 };
   const api = new AdminApi({ clock: systemClock, log, counters: new Counters() }, routes, settings);
-  const server = await openAdminServer(systemClock, api, {
+  const server = await openAdminServer({ clock: systemClock, bind: bindServer }, api, {
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     certificates: undefined,
     asksCertificates: false,

@@ -5,6 +5,7 @@ import { adminRoute, ok } from "../../src/admin/admin-route.js";
 import { type AdminTimeouts, openAdminServer } from "../../src/admin/admin-server.js";
 import { object, text } from "../../src/admin/schema.js";
 import { Counters } from "../../src/core/counters.js";
+import { bindServer } from "../../src/system/bind.js";
 import { systemClock } from "../../src/system/clock.js";
 import { ByteLog } from "../support/byte-log.js";
 import { createAuthority } from "../support/certificates.js";
@@ -51,7 +52,7 @@ async function connectTo(t: TestContext, timeouts: Partial<AdminTimeouts>, isTls
   const settings = { token: "", takesCertificates: false, host: "127.0.0.1", connectionsMax: 8 };
   const api = new AdminApi({ clock: systemClock, log, counters: new Counters() }, routes, settings);
   const certificates = { first: createAuthority().issue({ ips: ["127.0.0.1"] }), onSwap: () => () => {} };
-  const server = await openAdminServer(systemClock, api, {
+  const server = await openAdminServer({ clock: systemClock, bind: bindServer }, api, {
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     certificates: isTls ? certificates : undefined,
     asksCertificates: false,
