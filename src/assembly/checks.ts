@@ -1,6 +1,7 @@
 import type { ClusterSettings } from "../config/config.js";
 import { sleep } from "../core/clock.js";
 import type { Node } from "../core/node.js";
+import { type Stop, stopWith } from "../core/stop.js";
 import { runCheckLoop } from "../health/check-loop.js";
 import { type Check, type HttpCheckDependencies, httpCheck } from "../health/http-check.js";
 import type { ClusterContext } from "../proxy/context.js";
@@ -37,7 +38,7 @@ export interface ChecksDependencies {
 /** The check loops of a cluster, one a node. */
 export class Checks {
   readonly #dependencies: ChecksDependencies;
-  readonly #loops = new Map<Node, AbortController>();
+  readonly #loops = new Map<Node, Stop>();
   /** Nodes of the start, of which nothing is known yet. */
   readonly #awaited = new Set<Node>();
   #onVerdicts = () => {};
@@ -55,9 +56,10 @@ export class Checks {
     for (const node of nodes) if (node.check === "unknown") this.#awaited.add(node);
     if (this.#awaited.size === 0) return;
     const { context, signal } = this.#dependencies;
-    const known = new AbortController();
+    const known = stopWith(signal);
     this.#onVerdicts = () => known.abort();
-    await sleep(context.clock, FIRST_VERDICTS_MS, AbortSignal.any([known.signal, signal]));
+    await sleep(context.clock, FIRST_VERDICTS_MS, known.signal);
+    known.release();
     this.#awaited.clear();
   }
 
@@ -88,7 +90,7 @@ export class Checks {
   #start(node: Node, check: Check, settings: ClusterSettings): void {
     const { context, random, signal, keep, onChange } = this.#dependencies;
     const { clock, counters, log } = context;
-    const stop = new AbortController();
+    const stop = stopWith(signal);
     this.#loops.set(node, stop);
     const noteVerdict = () => {
       const isFirst = this.#awaited.delete(node);
@@ -127,7 +129,7 @@ export class Checks {
           unhealthyThreshold: settings.checkUnhealthyThreshold,
         },
         node,
-        AbortSignal.any([stop.signal, signal]),
+        stop.signal,
       ),
     );
   }

@@ -4,6 +4,7 @@ import type { NodeConfig } from "../config/node-address.js";
 import { discoveredTlsOf, securedNodes } from "../config/secured-nodes.js";
 import { sleep } from "../core/clock.js";
 import type { OpenLookup } from "../core/lookup.js";
+import { type Stop, stopWith } from "../core/stop.js";
 import { type Discovery, runDiscovery } from "../discovery/discovery.js";
 import { dnsDiscovery } from "../discovery/dns-discovery.js";
 import { fileDiscovery } from "../discovery/file-discovery.js";
@@ -29,7 +30,7 @@ export interface DiscoveredNodesDependencies {
 export class DiscoveredNodes {
   readonly #dependencies: DiscoveredNodesDependencies;
   #found: readonly NodeConfig[] = [];
-  #loop: AbortController | undefined;
+  #loop: Stop | undefined;
 
   constructor(dependencies: DiscoveredNodesDependencies) {
     this.#dependencies = dependencies;
@@ -49,10 +50,10 @@ export class DiscoveredNodes {
   /** Starts to look; resolves with the first answer, or after a short time to get one. */
   async open(): Promise<void> {
     const { context, signal } = this.#dependencies;
-    const known = new AbortController();
+    const known = stopWith(signal);
     this.#start(() => known.abort());
-    if (this.#loop === undefined) return;
-    await sleep(context.clock, FIRST_ANSWER_MS, AbortSignal.any([known.signal, signal]));
+    if (this.#loop !== undefined) await sleep(context.clock, FIRST_ANSWER_MS, known.signal);
+    known.release();
   }
 
   /** Looks elsewhere from now on, as the config says now; `held` is what the cluster has until the first answer. */
@@ -69,7 +70,7 @@ export class DiscoveredNodes {
     const { clock, log, counters, config, name } = context;
     const source = discoveryOf(config, openLookup);
     if (source === undefined) return;
-    const stop = new AbortController();
+    const stop = stopWith(signal);
     this.#loop = stop;
     const onNodes = (nodes: readonly NodeConfig[]) => {
       this.#found = nodes;
@@ -91,7 +92,7 @@ export class DiscoveredNodes {
       },
     };
     const dependencies = { clock, random, log, counters, onNodes, onFirstAnswer };
-    keep(runDiscovery(dependencies, options, source, AbortSignal.any([stop.signal, signal])));
+    keep(runDiscovery(dependencies, options, source, stop.signal));
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Node } from "../core/node.js";
+import { type Stop, stopWith } from "../core/stop.js";
 import type { Ping } from "../health/ping.js";
 import { runPingLoop } from "../health/ping-loop.js";
 import type { ClusterContext } from "../proxy/context.js";
@@ -15,7 +16,7 @@ export interface PingsDependencies {
 /** The ping loops of a cluster, one for each dead node. */
 export class Pings {
   readonly #dependencies: PingsDependencies;
-  readonly #loops = new Map<Node, AbortController>();
+  readonly #loops = new Map<Node, Stop>();
 
   constructor(dependencies: PingsDependencies) {
     this.#dependencies = dependencies;
@@ -25,9 +26,9 @@ export class Pings {
   start(node: Node): void {
     const { signal, keep } = this.#dependencies;
     this.stop(node);
-    const stop = new AbortController();
+    const stop = stopWith(signal);
     this.#loops.set(node, stop);
-    keep(this.#pingUntilAlive(node, AbortSignal.any([stop.signal, signal])));
+    keep(this.#pingUntilAlive(node, stop.signal));
   }
 
   /** As the settings say now. */

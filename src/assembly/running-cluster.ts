@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { ClusterConfig, ClusterSettings, ProcessSettings } from "../config/config.js";
 import type { NodeConfig } from "../config/node-address.js";
 import type { BreakerState } from "../core/breaker.js";
@@ -9,6 +10,7 @@ import { canServe, createNode, type Node } from "../core/node.js";
 import type { ChangeResult, EditCondition } from "../core/operations.js";
 import type { Edited, NodeChange, Registry } from "../core/registry.js";
 import type { ClusterSnapshot, NodeOrigin } from "../core/snapshot.js";
+import { type Stop, stopWith } from "../core/stop.js";
 import type { DialSecurity } from "../core/stream.js";
 import { tcpPing } from "../health/ping.js";
 import { askOptions, runSilenceWatch } from "../health/silence-watch.js";
@@ -109,7 +111,7 @@ export class RunningCluster {
   /** What was found and is prepared; never beside a reload, which takes it along. */
   #joining: Prepared | undefined;
   /** Who waits for the nodes to be those that there should be. */
-  readonly #settling = new Set<AbortController>();
+  readonly #settling = new Set<Stop>();
   /** Before the cluster runs no node is younger than others. */
   #isRunning = false;
 
@@ -119,6 +121,8 @@ export class RunningCluster {
     this.name = name;
     this.#dependencies = dependencies;
     this.#signal = AbortSignal.any([this.#stop.signal, stopping]);
+    // Each loop listens to it: many nodes are no leak.
+    setMaxListeners(0, this.#signal);
     const config: Settings = { ...context.config, ...settings };
     const { store } = dependencies;
     this.#edited = new EditedNodes({ store, signal: this.#signal, onChange: () => this.#follow() }, name);
@@ -362,12 +366,13 @@ export class RunningCluster {
    */
   async edit(change: NodeChange, condition: EditCondition): Promise<ChangeResult> {
     const result = await this.#edited.edit(change, condition, () => this.#wishFor(this.#context.config).named);
-    const settled = new AbortController();
+    const settled = stopWith(this.#signal);
     this.#settling.add(settled);
-    const isOver = sleep(this.#context.clock, SETTLE_MS, AbortSignal.any([settled.signal, this.#signal]));
+    const isOver = sleep(this.#context.clock, SETTLE_MS, settled.signal);
     this.#follow();
     await isOver;
     this.#settling.delete(settled);
+    settled.release();
     return result;
   }
 

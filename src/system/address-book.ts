@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { type Clock, sleep } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import type { Node } from "../core/node.js";
+import { stopWith } from "../core/stop.js";
 import type { DialSecurity, DialTarget } from "../core/stream.js";
 
 /** Resolves a host name to address literals, best first; rejects when it has none. */
@@ -88,13 +89,12 @@ export class AddressBook {
     const awaited = new Set(nodes);
     const unknown = this.#named.filter((node) => awaited.has(node) && this.targetsOf(node).length === 0);
     if (unknown.length === 0) return;
-    const timeout = new AbortController();
-    const stop = AbortSignal.any([signal, timeout.signal]);
+    const stop = stopWith(signal);
     await Promise.race([
       Promise.all(unknown.map((node) => this.#ask(node))),
-      sleep(this.#clock, FIRST_ANSWER_MS, stop),
+      sleep(this.#clock, FIRST_ANSWER_MS, stop.signal),
     ]);
-    timeout.abort();
+    stop.abort();
   }
 
   /** Resolves every name again and again until the signal ends it. */
@@ -130,7 +130,8 @@ export class AddressBook {
       }
       if (this.#failing.delete(node)) this.#log.info({ event: "node_name_resolved", node: node.id });
     } catch (error) {
-      if (this.#failing.has(node)) return;
+      // Of one that has left meanwhile nobody would take this back.
+      if (this.#failing.has(node) || !this.#targets.has(node)) return;
       this.#failing.add(node);
       const code = (error as NodeJS.ErrnoException).code ?? "UNKNOWN";
       this.#log.warn({ event: "node_name_unresolved", node: node.id, code });

@@ -236,3 +236,20 @@ describe("the nodes of the start", () => {
     assert.ok((shares().get("10.0.0.2:80") ?? 0) < 50);
   });
 });
+
+describe("the places of nodes", () => {
+  it("are used again: thousands that come and go, some at once, need no more of them than were ever taken at one time", async (t) => {
+    const { cluster, start, edit } = await startCluster(t, { nodes: [localNode(1)], policy: "least-loaded" });
+    await start();
+    let highest = 0;
+    const idOf = (cycle: number) => `10.${cycle >> 16}.${(cycle >> 8) & 255}.${cycle & 255}:80`;
+    for (let cycle = 1; cycle <= 3000; cycle++) {
+      await edit({ id: idOf(cycle), presence: "added" });
+      await turns(1);
+      highest = Math.max(highest, ...cluster.nodes.map(({ node }) => node.index));
+      assert.ok(cluster.nodes.length <= 4);
+      if (cycle > 2) await edit({ id: idOf(cycle - 2), presence: null });
+    }
+    assert.ok(highest <= 4, `${highest}`);
+  });
+});
