@@ -22,7 +22,7 @@ function freePort() {
 }
 
 /** Runs a command pinned to the proxy's CPU and resolves to its process once `match` finds a port in what it prints. */
-function launch(command, args, { env = {}, match }) {
+export function launch(command, args, { env = {}, match }) {
   const options = { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] };
   const child = start(PROXY_CPU, [command, ...args], options);
   return new Promise((resolve, reject) => {

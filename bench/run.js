@@ -7,8 +7,9 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { compile } from "./compile.js";
 import { measure, memoryMb } from "./measure.js";
+import { startNodes } from "./origins.js";
 import { PEERS } from "./peers.js";
-import { CAN_PIN, endAll, LOAD_CPU, start } from "./processes.js";
+import { CAN_PIN, endAll } from "./processes.js";
 import { goals, table, writeResults } from "./report.js";
 
 const WORKLOADS = [
@@ -47,17 +48,6 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
   });
 }
 
-async function startNodes() {
-  const child = start(LOAD_CPU, [compile("origin"), String(NODES)], { stdio: ["ignore", "pipe", "inherit"] });
-  let output = "";
-  for await (const chunk of child.stdout) {
-    output += chunk;
-    if (output.includes("ready")) break;
-  }
-  if (!output.includes("ready")) throw new Error(`the nodes did not start: ${output}`);
-  return output.split("\n").slice(0, NODES).map(Number);
-}
-
 /** Those whose `field` is in the comma-separated list; all of them when it is empty. */
 function chosen(items, field, list) {
   if (list === "") return items;
@@ -93,7 +83,7 @@ async function main() {
   const workloads = chosen(WORKLOADS, "kind", options.workloads);
   const candidates = chosen(PEERS, "name", options.peers);
   const load = compile("load");
-  const nodes = await startNodes();
+  const nodes = await startNodes(NODES);
 
   const peers = [];
   const versions = [];
