@@ -15,7 +15,7 @@ describe("opening a store", () => {
     const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
     const dependencies = { clock: systemClock, random: Math.random, log };
     const own = await openStore(dependencies, "");
-    assert.deepEqual([own.state, isLoaded()], ["up", false]);
+    assert.deepEqual([own.state, isLoaded()], ["none", false]);
     const shared = await openStore(dependencies, "redis://127.0.0.1:1");
     assert.deepEqual([shared.state, isLoaded()], ["connecting", true]);
   });
