@@ -8,17 +8,13 @@ import { toggle } from "../config/value.js";
 import { withoutPasswords } from "../core/secrets.js";
 import { FnlbError } from "../errors.js";
 import { packageVersion } from "../system/package-version.js";
-import { check } from "./check.js";
-import { demo } from "./demo.js";
 import { EXIT } from "./exit.js";
-import { healthcheck } from "./healthcheck.js";
 import { type ConfigOrigin, loadConfig } from "./load-config.js";
 import { candidates } from "./remote/candidates.js";
 import { commandFirst, findCommand, runCommand } from "./remote/command-line.js";
 import { COMMANDS } from "./remote/commands.js";
 import { Failure } from "./remote/display/failure.js";
 import { plainText } from "./remote/display/text-width.js";
-import { serve } from "./serve.js";
 import { clearerComplaint } from "./unknown-words.js";
 import { UsageError } from "./usage-error.js";
 
@@ -38,15 +34,24 @@ export async function main(given: readonly string[], env: NodeJS.ProcessEnv): Pr
     const origin: ConfigOrigin = { options: called.options, env, path: called.file || (env.FNLB_CONFIG ?? "") };
     const watches = called.watches ?? toggleOf(env.FNLB_WATCH);
     if (watches && origin.path === "") throw badOption('option "watch"', "given with --config", "no file");
+    // Each command loads what it needs: to start takes longer than most of them.
     switch (called.command) {
-      case "serve":
+      case "serve": {
+        const { serve } = await import("./serve.js");
         return await serve(origin, { watches });
-      case "check":
+      }
+      case "check": {
+        const { check } = await import("./check.js");
         return await check(origin, { prints: called.prints });
-      case "demo":
+      }
+      case "demo": {
+        const { demo } = await import("./demo.js");
         return await demo(loadConfig({ ...origin, env: demoEnvironment(origin) }).config);
-      case "healthcheck":
+      }
+      case "healthcheck": {
+        const { healthcheck } = await import("./healthcheck.js");
         return await healthcheck(loadConfig(origin).config);
+      }
       default:
         return called.command satisfies never;
     }

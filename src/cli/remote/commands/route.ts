@@ -1,4 +1,3 @@
-import { explainConfig } from "../../../assembly/explain-config.js";
 import type { Explanation, RequestSketch } from "../../../core/operations.js";
 import { EXIT } from "../../exit.js";
 import { loadConfig } from "../../load-config.js";
@@ -15,7 +14,9 @@ export async function route(context: CommandContext): Promise<number> {
   const { terminal, call } = context;
   const request = readRequest(context);
   const isOffline = call.text("config") !== undefined || call.text("nodes") !== undefined;
-  const { text, explanation } = isOffline ? explainOffline(context, request) : await explainLive(context, request);
+  const { text, explanation } = isOffline
+    ? await explainOffline(context, request)
+    : await explainLive(context, request);
   if (call.isSet("json")) return printJson(terminal, text);
   printExplanation(terminal, request, explanation);
   return EXIT.CLEAN;
@@ -37,7 +38,7 @@ async function explainLive({ admin, call }: CommandContext, { url, method, clien
   return { text, explanation: value as unknown as Explanation };
 }
 
-function explainOffline({ call, env }: CommandContext, request: RequestSketch): Told {
+async function explainOffline({ call, env }: CommandContext, request: RequestSketch): Promise<Told> {
   for (const name of ["server", "admin", "admin-token", "ca", "cert", "key"] as const) {
     if (call.text(name) !== undefined)
       throw new UsageError(`--${name} says nothing with --config or --nodes, which ask nobody`);
@@ -45,6 +46,8 @@ function explainOffline({ call, env }: CommandContext, request: RequestSketch): 
   const nodes = call.text("nodes");
   const path = call.text("config") ?? "";
   const { config } = loadConfig({ options: nodes === undefined ? {} : { nodes }, env, path });
+  // What serves requests is loaded only for who has no balancer to ask.
+  const { explainConfig } = await import("../../../assembly/explain-config.js");
   const explanation = explainConfig(config, request);
   return { text: JSON.stringify(explanation), explanation };
 }
