@@ -23,7 +23,7 @@ const runner = spawn(
   process.execPath,
   [
     "--test",
-    "--test-concurrency=2",
+    "--test-concurrency=3",
     // For a whole file: one that hangs must not hang them all.
     "--test-timeout=240000",
     "--enable-source-maps",
