@@ -1,7 +1,8 @@
 import { stringify } from "yaml";
 import type { FileRoute } from "../config/config-file.js";
 import { isClusterOption, OPTION_LIST, OPTIONS, type OptionName, shownText } from "../config/options.js";
-import { type ConfigSources, clusterNames, type Origin, originOf } from "../config/resolve.js";
+import type { Origin } from "../config/origin.js";
+import { type ConfigSources, clusterNames, originOf } from "../config/resolve.js";
 import { SECRET, shownFieldValue } from "../core/secrets.js";
 
 /**

@@ -1,7 +1,7 @@
 import type { ClusterConfig, ListenerConfig } from "./config.js";
 import { mayFindTls } from "./discovery.js";
 import { OPTIONS, type OptionName } from "./options.js";
-import type { Origin } from "./resolve.js";
+import type { Origin } from "./origin.js";
 import { badOption } from "./units.js";
 
 const LISTENER_OPTIONS: readonly OptionName[] = ["tls-cert", "tls-min-version", "tls-client-auth"];

@@ -8,6 +8,7 @@ import type { ConfigFile } from "./config-file.js";
 import { type ListenAddress, listenName } from "./listen-address.js";
 import type { OptionRow } from "./option-row.js";
 import { environmentName, isOption, isSecret, OPTIONS, type OptionName } from "./options.js";
+import type { Origin } from "./origin.js";
 import { PROCESS_OPTIONS } from "./process-options.js";
 import { readRoutes } from "./read-routes.js";
 import { nodeTlsOf, securedNodes } from "./secured-nodes.js";
@@ -26,16 +27,6 @@ export interface ConfigSources {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** A config file, see `parseConfigFile`. */
   readonly file?: ConfigFile | undefined;
-}
-
-/** Text of an option, and how far up it comes from. */
-export interface Origin extends Given {
-  /** `--nodes`, `FNLB_NODES`, `fnlb.yaml:3:5`, `default`. */
-  readonly place: string;
-  /** It stands for this cluster and no other. */
-  readonly isOwn: boolean;
-  /** Nobody has said anything. */
-  readonly isDefault: boolean;
 }
 
 /** The name of the only cluster where no file names any. */

@@ -1,4 +1,5 @@
-import type { Completion } from "./command.js";
+/** What shells complete a word with. */
+export type Completion = "nodes" | "clusters" | "listeners" | "files" | readonly string[];
 
 /** One option of the commands that ask a running balancer. */
 export interface ClientOption {

@@ -1,9 +1,6 @@
 import type { AdminClient } from "./admin-client.js";
-import type { ClientOptionName } from "./client-options.js";
+import type { ClientOptionName, Completion } from "./client-options.js";
 import type { Terminal } from "./display/terminal.js";
-
-/** What shells complete a word with. */
-export type Completion = "nodes" | "clusters" | "listeners" | "files" | readonly string[];
 
 /** A command that asks a running balancer. */
 export interface Command {

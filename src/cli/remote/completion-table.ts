@@ -1,9 +1,9 @@
 import type { OptionSpec } from "../../config/option-row.js";
 import { OPTION_LIST } from "../../config/options.js";
 import { PROGRAM_OPTIONS } from "../../config/program-options.js";
-import type { ClientOptionName } from "./client-options.js";
+import type { ClientOptionName, Completion } from "./client-options.js";
 import { clientOption, PLACE_OPTIONS } from "./client-options.js";
-import type { Command, Completion } from "./command.js";
+import type { Command } from "./command.js";
 
 /** What may stand behind the words of one command. */
 export interface CommandWords {

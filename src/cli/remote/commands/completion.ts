@@ -1,6 +1,7 @@
 import { EXIT } from "../../exit.js";
 import { UsageError } from "../../usage-error.js";
-import type { Command, CommandContext, Completion } from "../command.js";
+import type { Completion } from "../client-options.js";
+import type { Command, CommandContext } from "../command.js";
 import { type CompletionTable, completionTable } from "../completion-table.js";
 
 /** `fnlb completion SHELL`: a script that knows commands and options, and asks `fnlb __complete` for names. */
