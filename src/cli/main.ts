@@ -140,7 +140,7 @@ async function parse(args: readonly string[]): Promise<Called | undefined> {
     .wrap(110)
     .epilogue(
       "Times are 250ms, 5s, 1m, 1h or bare milliseconds, sizes 500, 64KiB or 1MB. Every option can be set by the environment variable in " +
-        "brackets; a flag wins. Exit codes: 0 clean end, 1 cannot start or something was cut, 2 usage error. SIGTERM and SIGINT " +
+        "brackets; a flag wins. Exit codes: 0 clean end, 1 cannot start or something was cut, 2 usage error. SIGTERM, SIGINT and SIGQUIT " +
         "drain, a second one ends at once; SIGHUP reopens log files and reloads the config file and certificates.",
     )
     .strict()

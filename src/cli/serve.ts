@@ -137,7 +137,6 @@ function untilSignal(balancer: Balancer, listening: () => Promise<unknown>, log:
       // Whoever asks twice does not want to wait.
       balancer.close().then(() => resolve(EXIT.CUT), reject);
     };
-    process.on("SIGTERM", onSignal);
-    process.on("SIGINT", onSignal);
+    for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) process.on(signal, onSignal);
   });
 }

@@ -61,8 +61,8 @@ async function untilFile(program: Program, path: string, part: string): Promise<
 }
 
 describe("signals", () => {
-  for (const name of ["SIGTERM", "SIGINT"] as const)
-    it(`${name} lets the exchange that runs finish, accepts no other, and ends with 0`, async (t) => {
+  for (const name of ["SIGTERM", "SIGINT", "SIGQUIT"] as const)
+    it(`FB15: ${name} lets the exchange that runs finish, accepts no other, and ends with 0`, async (t) => {
       const { program, client, response } = await startSlowCall(t);
       program.signal(name);
       await program.event("draining");
