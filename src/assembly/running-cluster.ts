@@ -271,6 +271,9 @@ export class RunningCluster {
           isSilent: (node) => config.silenceMs > 0 && this.#pools[node.index].isSilent(config.silenceMs),
           onAnswer: (node) => this.#poolOf(node)?.noteByte(),
           onSilence: (node) => this.#poolEvents.onSuspect(node, "silent"),
+          onUnreachable: (node, code) => {
+            if (this.#nodes.includes(node)) this.#context.deadHosts.mark(node, code);
+          },
         },
         {
           get checkMs() {

@@ -336,6 +336,7 @@ export class FallbackRoundTripper extends Dispatcher {
           isSilent: (node) => silenceMs > 0 && clientOf(node).isSilent(silenceMs),
           onAnswer: (node) => this.#onByte(clientOf(node)),
           onSilence: (node) => this.#onSuspicion(clientOf(node), "silent"),
+          onUnreachable: (node, code) => this.#deadHosts.mark(node, code),
         },
         {
           checkMs: Math.min(SILENCE_CHECK_MS_MAX, Math.max(SILENCE_CHECK_MS_MIN, silenceMs / 4)),

@@ -17,7 +17,7 @@ export function tcpPing({ clock, dial, targetsOf }: PingDependencies): Ping {
     for (const target of targetsOf(node)) {
       if (signal.aborted) return false;
       const stream = await dialOnce(clock, dial, target, timeoutMs, signal);
-      if (stream === undefined) continue;
+      if (typeof stream === "string") continue;
       stream.destroy();
       return true;
     }
@@ -25,26 +25,27 @@ export function tcpPing({ clock, dial, targetsOf }: PingDependencies): Ping {
   };
 }
 
-/** One connection, or `undefined` when it failed, took too long or is no longer wanted. */
+/** One connection, or the code of why there is none: that of the system, ETIMEDOUT, or ECANCELED when nobody wants it any longer. */
 export function dialOnce(
   clock: Clock,
   dial: Dial,
   target: DialTarget,
   timeoutMs: number,
   signal: AbortSignal,
-): Promise<ByteStream | undefined> {
+): Promise<ByteStream | string> {
   return new Promise((resolve) => {
-    const finish = (stream: ByteStream | undefined) => {
+    const finish = (outcome: ByteStream | string) => {
       cancelTimer();
-      signal.removeEventListener("abort", giveUp);
-      resolve(stream);
+      signal.removeEventListener("abort", stop);
+      resolve(outcome);
     };
-    const giveUp = () => {
+    const giveUp = (code: string) => {
       cancelDial();
-      finish(undefined);
+      finish(code);
     };
-    const cancelTimer = clock.after(timeoutMs, giveUp);
-    const cancelDial = dial(target, { onDialed: finish, onDialFailed: () => finish(undefined) });
-    signal.addEventListener("abort", giveUp, { once: true });
+    const stop = () => giveUp("ECANCELED");
+    const cancelTimer = clock.after(timeoutMs, () => giveUp("ETIMEDOUT"));
+    const cancelDial = dial(target, { onDialed: finish, onDialFailed: finish });
+    signal.addEventListener("abort", stop, { once: true });
   });
 }

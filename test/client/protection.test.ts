@@ -83,6 +83,22 @@ describe("a silent node of a dispatcher", () => {
     assert.deepEqual([opened.events, good.headsSeen], [[], 0]);
   });
 
+  it("is dead when it cannot even be asked", async (t) => {
+    const closing = await startRawOrigin(t, (peer) => void peer.socket.once("data", () => peer.destroy()));
+    const good = await startFunctionNode(t, { name: "good" });
+    const nodes = [closing, good];
+    const opened = openDispatcher(t, nodes, { pingTimeoutMs: 500, pingIntervalMs: 20 });
+    for (let number = 0; number < 3; number++) {
+      const { body } = await request(`${ORIGIN}${pathTo(nodes, closing)}`, { dispatcher: opened.dispatcher });
+      assert.equal(((await body.json()) as Told).node, "good");
+    }
+    await opened.event("node_suspect");
+    await closing.stop();
+    assert.equal((await opened.event("node_dead")).code, "ECONNREFUSED");
+    const [{ alive, suspect }] = opened.dispatcher.nodes;
+    assert.deepEqual([alive, suspect], [false, false]);
+  });
+
   it("keeps what waits for it where that is wished", async (t) => {
     const frozen = await startRawOrigin(t);
     const good = await startFunctionNode(t, { name: "good" });
