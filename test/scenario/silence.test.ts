@@ -62,7 +62,7 @@ describe("a node frozen by SIGSTOP", () => {
 
   it("is chosen again when every other node is suspect too", async (t) => {
     const [a, b] = await Promise.all([startNodeProcess(t, { name: "a" }), startNodeProcess(t, { name: "b" })]);
-    const { port, config, event } = await startBalancer(t, {
+    const { port, config, event, balancer, until } = await startBalancer(t, {
       nodes: [a.port, b.port],
       silenceMs: 200,
       pingTimeoutMs: 200,
@@ -77,7 +77,10 @@ describe("a node frozen by SIGSTOP", () => {
     await event("node_suspect");
     await event("node_suspect");
     const late = await connectClient(t, port);
+    const { attempts } = balancer.snapshot().counters;
     late.send(get(paths[0]));
+    // Before either answers, and is trusted again.
+    await until("the attempt", ({ counters }) => counters.attempts > attempts);
     a.thaw();
     b.thaw();
     assert.equal((await late.response()).json().node, "a", "with nobody to trust, a key stays at home");
