@@ -12,10 +12,11 @@ import { HeadResult, type RequestHead } from "../http1/request-head.js";
 import type { AccessLog } from "./access-log.js";
 import type { ProxyContext } from "./context.js";
 import type { Destination, Direct } from "./destination.js";
-import { HttpExchange, Phase } from "./exchange.js";
+import { HttpExchange } from "./exchange.js";
 import type { ExchangeClient } from "./exchange-client.js";
 import { forwardedLines } from "./forwarded.js";
 import type { NodeConnection } from "./node-connection.js";
+import { Phase } from "./phase.js";
 import { Tunnel, type TunnelOwner } from "./tunnel.js";
 
 /** What the connections of one balancer share and report to. */

@@ -8,7 +8,6 @@ import { decideRepeat, isIdempotent } from "../core/retry.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
 import type { ErrorCode, FnlbError } from "../errors.js";
 import { allowedUpgrade } from "../http1/compose-request.js";
-import { Field } from "../http1/fields.js";
 import { Framing } from "../http1/framing.js";
 import type { HeaderEdits } from "../http1/header-rules.js";
 import type { RequestHead } from "../http1/request-head.js";
@@ -18,30 +17,25 @@ import type { ClusterContext } from "./context.js";
 import type { Destination } from "./destination.js";
 import type { ExchangeClient } from "./exchange-client.js";
 import type { Caller } from "./fallback-round-tripper.js";
-import { HeldRequest } from "./held-request.js";
 import { pathOf, readField, readKey, readKeyHash } from "./key.js";
 import type { NodeConnection, NodeConnectionUser } from "./node-connection.js";
-
+import { Phase } from "./phase.js";
+import { RequestRelay, type SendingExchange } from "./request-relay.js";
 import { type RelayedExchange, ResponseRelay } from "./response-relay.js";
-import { traceparentFor } from "./trace.js";
 import type { WaitingLink } from "./waiting-list.js";
-
-/** Where an exchange stands. */
-export const Phase = { IDLE: 0, CONNECTING: 1, WAITING: 2, RELAYING: 3 } as const;
 
 /** How long a node may be silent about `Expect: 100-continue` before it gets the body anyway. */
 const CONTINUE_WAIT_MS = 1000;
 
-const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
-const Continue = { NONE: 0, AWAITED: 1 } as const;
-
 /** One request and its response through the balancer, over as many attempts as it takes. */
-export class HttpExchange implements Exchange, Caller, NodeConnectionUser, RelayedExchange, WaitingLink, TimerOwner {
+export class HttpExchange
+  implements Exchange, Caller, NodeConnectionUser, SendingExchange, RelayedExchange, WaitingLink, TimerOwner
+{
   readonly #client: ExchangeClient;
   #context: ClusterContext;
   #destination: Destination;
   readonly #response: ResponseRelay;
-  readonly #request: HeldRequest;
+  readonly #request: RequestRelay;
   readonly #timer = new TimerEntry(this);
   readonly #wholeTimer = new TimerEntry(this);
   readonly tried = new NodeSet();
@@ -65,14 +59,11 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   upgradeToken = "";
   isPersistent = true;
   idempotent = false;
-  bodyHeld = true;
   reached = false;
   attempts = 0;
   /** Why the last attempt failed, while a repetition of a request that has reached a node looks for another. */
   #repeatCode: ErrorCode | undefined;
-  #continue: number = Continue.NONE;
   #hasMoved = false;
-  #isNodeBlocked = false;
   connection: NodeConnection | undefined;
   readonly #attempt = new Attempt();
   #record: ExchangeRecord | undefined;
@@ -82,7 +73,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#client = client;
     this.#context = destination.context;
     this.#destination = destination;
-    this.#request = new HeldRequest(this.#context.config.headBytesMax);
+    this.#request = new RequestRelay(this, client);
     this.#response = new ResponseRelay(this, client);
   }
 
@@ -98,6 +89,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
   /** The request has been read completely. */
   get isRequestComplete(): boolean {
     return this.#request.isDone;
+  }
+
+  get bodyHeld(): boolean {
+    return this.#request.isHeld;
   }
 
   get isHead(): boolean {
@@ -130,14 +125,11 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.minor = head.minor;
     this.isPersistent = head.isPersistent;
     this.idempotent = isIdempotent(head.method);
-    this.bodyHeld = true;
     this.reached = false;
     this.attempts = 0;
     this.needsFreshConnection = false;
     this.#hasMoved = false;
     this.#repeatCode = undefined;
-    this.#isNodeBlocked = false;
-    this.#continue = head.expectsContinue ? Continue.AWAITED : Continue.NONE;
     this.#response.reset();
     this.#request.begin(head);
     this.#keyText = "";
@@ -176,22 +168,10 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       this.fail("ERR_AT_CAPACITY");
       return headEnd;
     }
-    const { forwarded } = client;
-    const isIdKept = !config.requestId || (forwarded.isTrusted && head.fields.has(Field.X_REQUEST_ID));
-    const requestId = isIdKept ? "" : this.#context.requestId();
-    const bodyBytes = this.#request.isDone ? 0 : end - headEnd;
-    const trace = config.traceparent === "pass" ? "" : traceparentFor(head, buffer, this.#context, this.#record);
-    const { requestEdits: edits } = this.#context;
-    const { stripBytes } = route;
-    this.#request.compose(head, buffer, forwarded, this.upgradeToken, requestId, bodyBytes, stripBytes, edits, trace);
-
-    let consumed = headEnd;
-    if (!this.#request.isDone && this.#continue === Continue.NONE) {
-      // Nothing is sent before a connection stands.
-      consumed = this.#request.hold(buffer, consumed, end);
-      if (this.#isBodyRefused()) return consumed;
-    }
-    if (!this.#request.isDone) client.pauseReading();
+    this.#request.compose(head, buffer, end, this.upgradeToken, route.stripBytes, this.#record);
+    const consumed = this.#request.hold(buffer, headEnd, end);
+    if (this.phase === Phase.IDLE) return consumed;
+    this.#request.pause();
     this.#destination.roundTripper.begin(this);
     this.#attempt.settle();
     return consumed;
@@ -210,22 +190,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     return true;
   }
 
-  /** Broken framing or too many bytes: answers and says true. */
-  #isBodyRefused(): boolean {
-    const { config, counters } = this.#context;
-    if (this.#request.isBad) {
-      this.#refuseBody("ERR_BAD_REQUEST");
-      return true;
-    }
-    if (config.bodyBytesMax > 0 && this.#request.bodyBytes > config.bodyBytesMax) {
-      counters.bodiesTooLarge++;
-      this.#refuseBody("ERR_BODY_TOO_LARGE");
-      return true;
-    }
-    return false;
-  }
-
-  #refuseBody(code: ErrorCode): void {
+  onBodyRefused(code: ErrorCode): void {
     if (this.phase === Phase.RELAYING) this.break("client", "request-body");
     else this.fail(code);
   }
@@ -260,7 +225,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     counters.attempts++;
     this.#response.reset();
     if (this.#record !== undefined) this.#client.accessLog?.noteAttempt(this.#record, this.attempts);
-    const isFlowing = this.#request.sendTo(connection.stream, node);
+    this.#request.sendTo(connection.stream, node);
     if (!connection.stream.isOpen) {
       // Nothing was written: a connection that had already closed is like a dial that failed.
       this.reached = false;
@@ -269,12 +234,11 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       return;
     }
     connection.stream.resume();
-    this.#isNodeBlocked = !isFlowing;
     if (this.#request.isDone) this.#awaitResponse();
-    else if (this.#continue === Continue.AWAITED) this.#schedule(CONTINUE_WAIT_MS);
+    else if (this.awaitsContinue) this.#schedule(CONTINUE_WAIT_MS);
     else {
-      this.#schedule(this.#context.config.bodyIdleTimeoutMs);
-      if (isFlowing) this.#client.resumeReading();
+      this.onProgress();
+      if (!this.#request.isNodeBlocked) this.#client.resumeReading();
     }
   }
 
@@ -300,45 +264,16 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
 
   /** Bytes from the client behind the head. Returns the offset behind the last one that belongs to this request. */
   onRequestData(buffer: Buffer, start: number, end: number): number {
-    let at = start;
-    while (at < end && !this.#request.isDone) {
-      at = this.#request.feed(buffer, at, end);
-      if (this.#isBodyRefused()) return at;
-      this.#keepForReplay(buffer);
-      if (this.connection !== undefined && !this.#request.passTo(this.connection.stream, buffer))
-        this.#isNodeBlocked = true;
-      if (this.phase === Phase.IDLE) return at;
-    }
-    if (this.#request.isDone) {
-      if (this.phase === Phase.WAITING) {
-        this.#attempt.noteSent(this.#context);
-        this.#awaitResponse();
-      }
-    } else {
-      this.#schedule(this.#context.config.bodyIdleTimeoutMs);
-      if (this.#isNodeBlocked) this.#client.pauseReading();
-    }
-    return at;
+    return this.#request.onData(buffer, start, end);
   }
 
-  /** A request that may be repeated keeps its body up to a limit, above which that right is given up. */
-  #keepForReplay(buffer: Buffer): void {
-    if (!this.bodyHeld) return;
-    const { config, counters } = this.#context;
-    if (!this.idempotent || this.phase === Phase.RELAYING) {
-      this.bodyHeld = false;
-    } else if (!this.#request.keep(buffer, config.replayBytesMax)) {
-      this.bodyHeld = false;
-      counters.replayBytesExceeded++;
-    }
+  onRequestSent(): void {
+    this.#attempt.noteSent(this.#context);
+    this.#awaitResponse();
   }
 
   onNodeDrain(): void {
-    this.#isNodeBlocked = false;
-    if (!this.#request.isDone && this.#continue === Continue.NONE) {
-      this.#schedule(this.#context.config.bodyIdleTimeoutMs);
-      this.#client.resumeReading();
-    }
+    this.#request.onNodeDrain();
   }
 
   onNodeData(buffer: Buffer, start: number, end: number): void {
@@ -351,16 +286,12 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.#response.onClientDrain();
   }
 
-  /** The node's 100 (Continue), or our patience with its silence: the body may come. */
   continueBody(): void {
-    this.#continue = Continue.NONE;
-    this.#client.write(CONTINUE, 0, CONTINUE.length);
-    this.#schedule(this.#context.config.bodyIdleTimeoutMs);
-    this.#client.resumeReading();
+    this.#request.continue();
   }
 
   get awaitsContinue(): boolean {
-    return this.#continue === Continue.AWAITED;
+    return this.#request.awaitsContinue;
   }
 
   affinityLine(): string {
@@ -441,8 +372,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
     this.needsFreshConnection = true;
     this.phase = Phase.CONNECTING;
     this.#schedule(0);
-    // Nothing more is read before a connection stands: what has been read is held and goes first.
-    if (!this.#request.isDone) this.#client.pauseReading();
+    this.#request.pause();
     this.#destination.roundTripper.beginAgain(this);
   }
 
@@ -528,7 +458,7 @@ export class HttpExchange implements Exchange, Caller, NodeConnectionUser, Relay
       this.continueBody();
       return;
     }
-    if (!this.#request.isDone && !this.#isNodeBlocked) {
+    if (!this.#request.isDone && !this.#request.isNodeBlocked) {
       counters.bodyTimeouts++;
       this.fail("ERR_REQUEST_TIMEOUT");
       return;
