@@ -13,12 +13,11 @@ import type { ClusterSnapshot, NodeOrigin } from "../core/snapshot.js";
 import { type Stop, stopWith } from "../core/stop.js";
 import type { DialSecurity } from "../core/stream.js";
 import { tcpPing } from "../health/ping.js";
-import { askOptions, runSilenceWatch } from "../health/silence-watch.js";
 import { ResponseHead } from "../http1/response-head.js";
 import type { AccessLog } from "../proxy/access-log.js";
 import type { ClusterContext, ProxyContext } from "../proxy/context.js";
 import { FallbackRoundTripper } from "../proxy/fallback-round-tripper.js";
-import { NodePool, type NodePoolEvents } from "../proxy/node-pool.js";
+import { NodePool } from "../proxy/node-pool.js";
 import type { Store } from "../store/store.js";
 import { AddressBook, type Resolve } from "../system/address-book.js";
 import { affinityOf } from "./affinity.js";
@@ -29,6 +28,7 @@ import { EditedNodes } from "./edited-nodes.js";
 import { AFFINITY_FIELDS, CHECK_FIELDS } from "./part-fields.js";
 import { Pings } from "./pings.js";
 import { requestEditsOf, responseEditsOf, retryBudgetOf } from "./protection.js";
+import { Suspicion } from "./suspicion.js";
 
 export interface RunningClusterDependencies {
   readonly context: ProxyContext;
@@ -80,8 +80,6 @@ interface Staged extends Prepared {
 const OUTLIER_LOOP_MS = 250;
 /** How long whoever edits a node waits for the cluster to take it over: names that are looked up, a reload. */
 const SETTLE_MS = 5000;
-const SILENCE_CHECK_MS_MIN = 25;
-const SILENCE_CHECK_MS_MAX = 250;
 
 /** One cluster at work: its nodes and policy, their connections, the dead-host set and the loops that watch them. */
 export class RunningCluster {
@@ -94,7 +92,7 @@ export class RunningCluster {
   readonly #retired = new Set<NodePool>();
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #poolEvents: NodePoolEvents;
+  readonly #suspicion: Suspicion;
   readonly #pings: Pings;
   readonly #checks: Checks;
   readonly #discovered: DiscoveredNodes;
@@ -117,7 +115,7 @@ export class RunningCluster {
 
   constructor(dependencies: RunningClusterDependencies, { name, ...settings }: ClusterConfig) {
     const { context, random, resolve, stopping } = dependencies;
-    const { clock, log, counters, dial } = context;
+    const { clock, log, dial } = context;
     this.name = name;
     this.#dependencies = dependencies;
     this.#signal = AbortSignal.any([this.#stop.signal, stopping]);
@@ -160,24 +158,15 @@ export class RunningCluster {
       targetsOf,
       onNameDoubted: doubt,
     };
-    this.#poolEvents = {
-      onSuspect: (node, reason) => {
-        if (node.suspect || !node.alive) return;
-        node.suspect = true;
-        this.#parts.outlier?.noteHealth();
-        counters.nodeSuspicions++;
-        log.warn({ event: "node_suspect", ...this.#naming(node), reason });
-        this.#poolOf(node)?.releaseWaiting();
-      },
-      onTrusted: (node) => {
-        if (!node.suspect) return;
-        node.suspect = false;
-        this.#parts.outlier?.noteHealth();
-        this.#context.cluster.noteReturn(node);
-        log.info({ event: "node_trusted", ...this.#naming(node) });
-      },
-    };
-    for (const node of this.#nodes) this.#pools.push(new NodePool(node, this.#context, this.#poolEvents));
+    this.#suspicion = new Suspicion({
+      context: this.#context,
+      nodes: () => this.#nodes,
+      retired: () => [...this.#retired].map(({ node }) => node),
+      poolOf: (node) => this.#poolOf(node),
+      onChange: () => this.#parts.outlier?.noteHealth(),
+      signal: this.#signal,
+    });
+    for (const node of this.#nodes) this.#pools.push(new NodePool(node, this.#context, this.#suspicion));
     this.#pings = new Pings({
       context: this.#context,
       random,
@@ -254,40 +243,8 @@ export class RunningCluster {
   /** Starts the loops; resolves when what checks say first is known, or a short time has passed. */
   async run(): Promise<void> {
     const { keep } = this.#dependencies;
-    const { clock, counters, dial, targetsOf, config } = this.#context;
     keep(this.#addressBook.run(this.#signal));
-    const ask = askOptions({
-      clock,
-      dial,
-      targetsOf,
-      onAsk: () => counters.probes++,
-      timeoutMs: () => config.pingTimeoutMs,
-    });
-    keep(
-      runSilenceWatch(
-        {
-          clock,
-          ask,
-          isSilent: (node) => config.silenceMs > 0 && this.#pools[node.index].isSilent(config.silenceMs),
-          onAnswer: (node) => this.#poolOf(node)?.noteByte(),
-          onSilence: (node) => this.#poolEvents.onSuspect(node, "silent"),
-          onUnreachable: (node, code) => {
-            if (this.#nodes.includes(node)) this.#context.deadHosts.mark(node, code);
-          },
-        },
-        {
-          get checkMs() {
-            return Math.min(SILENCE_CHECK_MS_MAX, Math.max(SILENCE_CHECK_MS_MIN, config.silenceMs / 4));
-          },
-          get suspectIntervalMs() {
-            return config.pingIntervalMs;
-          },
-        },
-        // A node that has left may keep what waits for it as long as any.
-        () => [...this.#nodes, ...[...this.#retired].map(({ node }) => node)],
-        this.#signal,
-      ),
-    );
+    keep(this.#suspicion.run());
     keep(this.#runOutlier());
     this.#isRunning = true;
     await this.#checks.open(this.#nodes);
@@ -448,7 +405,7 @@ export class RunningCluster {
       while (taken.has(free)) free++;
       taken.add(free);
       const node = this.#makeNode(wished, free, config);
-      this.#pools[free] = new NodePool(node, this.#context, this.#poolEvents);
+      this.#pools[free] = new NodePool(node, this.#context, this.#suspicion);
       added.push(node);
       return node;
     });
