@@ -130,11 +130,12 @@ describe("the text for scrapers", () => {
     ["breaker-open", { breaker: "open" }],
     ["draining", { mode: "draining" }],
     ["disabled", { mode: "disabled" }],
+    ["no-weight", { weight: 0 }],
   ] as const) {
     it(`shows a node that is ${state}, and that it does not serve`, () => {
       const families = familiesOf({ nodes: [nodeOf(given)] });
       const [{ samples }] = families.filter(({ name }) => name === "fnlb_node_state");
-      assert.equal(samples.length, 10);
+      assert.equal(samples.length, 11);
       assert.deepEqual(
         samples.filter(({ value }) => value !== 0).map(({ labels, value }) => [labels.state, value]),
         [[state, 1]],
