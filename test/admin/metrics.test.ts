@@ -151,6 +151,20 @@ describe("the text for scrapers", () => {
     assert.deepEqual([isSo("a", "serving"), isSo("b", "serving"), isSo("b", "breaker-half-open")], [1, 1, 1]);
   });
 
+  it("counts the nodes of a cluster and those that serve, where there is none as well", () => {
+    const nodes = [nodeOf({ id: "a" }), nodeOf({ id: "b", alive: false }), nodeOf({ id: "c", weight: 0 })];
+    const families = familiesOf({ nodes, clusters: [clusterOf(), clusterOf({ name: "emptied" })] });
+    const of = (cluster: string) =>
+      ["nodes", "serving_nodes"].map((name) => sampleValue(families, `fnlb_cluster_${name}`, { cluster }));
+    assert.deepEqual(
+      [of(clusterOf().name), of("emptied")],
+      [
+        [3, 1],
+        [0, 0],
+      ],
+    );
+  });
+
   it("shows limits beside what is used of them, and those that are off as infinite", () => {
     const limits = { ...clusterOf().limits, queueMax: 7, clusterConnectionsMax: 9 };
     const clusters = [clusterOf(), clusterOf({ name: "b", limits, queued: 3, inFlight: 4, isPanic: true })];
