@@ -453,8 +453,9 @@ describe("fnlb route without a server", () => {
     const { source, order } = JSON.parse(explained.stdout) as { source: string; order: readonly { id: string }[] };
     assert.equal(source, "config");
     assert.deepEqual(order.map(({ id }) => id).sort(), ["a:8080", "b:8080", "c:8080"]);
-    const { stdout: nonsense } = await runToEnd(t, ["route", "nonsense", "--nodes", "a"]);
-    assert.match(nonsense, /^request {3}GET nonsense\nproblem {3}ERR_BAD_REQUEST: [^\n]+\nby {8}the config/);
+    const nonsense = await runToEnd(t, ["route", "nonsense", "--nodes", "a"]);
+    assert.deepEqual([nonsense.code, nonsense.stdout], [1, ""]);
+    assert.match(nonsense.stderr, /^could not explain nonsense: ERR_BAD_REQUEST: "url" must be [^\n]+\n$/);
     assert.match((await runToEnd(t, ["route", "/", "--nodes", "a,,b"])).stderr, /^usage error: option "nodes" must be/);
   });
 });
