@@ -315,7 +315,7 @@ describe("a command that cannot do what it was asked", () => {
       [["listeners", "pause"], /: the address is missing, as in: fnlb listeners pause /],
       [["nodes", "drain", "a=2"], /a=2: a weight says nothing here/],
       [["nodes", "weight", "a"], /node a:8080 has no weight: say NODE=WEIGHT/],
-      [["nodes", "weight", "b=2", "a=much"], /the weight of node a:8080 is no number: "much"/],
+      [["nodes", "weight", "b=2", "a=much"], /the weight of node a:8080 must be a number such as 0.5 or 2, got "much"/],
       [["nodes", "drain", "--no-wait", "--timeout", "1s", "a"], /--timeout says nothing with --no-wait/],
       [["nodes", "drain", "--timeout", "soon", "a"], /option "timeout" must be a time .*"soon"/],
       [["nodes", "remove", "--timeout", "1s", "a"], /--timeout says nothing without --drain/],

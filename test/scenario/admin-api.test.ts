@@ -279,6 +279,7 @@ describe("a malformed request", () => {
   it("is told which parameter is at fault", async (t) => {
     const { ask } = await start(t);
     for (const [path, parameter] of [
+      ["/v1/nodes?state=dead", "state"],
       ["/v1/explain", "url"],
       ["/v1/explain?url=/a&url=/b", "url"],
       ["/v1/explain?url=%zz", "url"],
