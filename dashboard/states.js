@@ -12,6 +12,7 @@ const LOOKS = /** @type {Readonly<Record<string, { tone: string, word: string }>
   "breaker-half-open": { tone: "warn", word: "Breaker half-open" },
   draining: { tone: "warn", word: "Draining" },
   disabled: { tone: "off", word: "Disabled" },
+  "no-weight": { tone: "off", word: "No weight" },
 });
 
 /** Worst first: the order in which somebody who looks for what is wrong wants them. */

@@ -18,8 +18,9 @@ export function readQuery(schema: SchemaFields, query: string): Readonly<Record<
     const name = decode(equals < 0 ? part : part.slice(0, equals), "the query");
     const text = equals < 0 ? "" : decode(part.slice(equals + 1), name);
     if (!Object.hasOwn(properties, name)) {
-      const known = Object.keys(properties).join(", ") || "none";
-      throw new RequestError(`parameter "${name}" must be left out: there are only ${known}`, { parameter: name });
+      const known = Object.keys(properties).join(", ");
+      const others = known === "" ? "there are none" : `there are only ${known}`;
+      throw new RequestError(`parameter "${name}" must be left out: ${others}`, { parameter: name });
     }
     const { type, items } = properties[name];
     if (type === "array") {

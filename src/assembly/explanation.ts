@@ -58,8 +58,8 @@ function answerTo(front: ExplainedFront, request: RequestSketch): Answer {
   const { config, viaName } = front.context;
   const { client = "127.0.0.1" } = request;
   const sketched = sketchedRequest(request);
-  if (sketched.kind === "bad") return refused("ERR_BAD_REQUEST", sketched.detail);
-  if (client !== "" && isIP(client) === 0) return refused("ERR_BAD_REQUEST", '"client" must be an IP address');
+  if (sketched.kind === "bad") return unsendable(sketched.field, sketched.detail);
+  if (client !== "" && isIP(client) === 0) return unsendable("client", '"client" must be an IP address');
   const head = new RequestHead(config);
   const { bytes: buffer } = sketched;
   const result = head.parse(buffer, 0, buffer.length);
@@ -191,6 +191,10 @@ const NOBODY = { isFixed: true, order: [], notes: [] } as const;
 
 function refused(code: ErrorCode, detail?: string): Answer {
   return { ...NOBODY, problem: problem(code, detail) };
+}
+
+function unsendable(field: keyof RequestSketch, detail: string): Answer {
+  return { ...NOBODY, problem: { ...problem("ERR_BAD_REQUEST", detail), field } };
 }
 
 function problem(code: ErrorCode, detail = detailOf(code)): NonNullable<Explanation["problem"]> {

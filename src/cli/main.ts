@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import yargs, { type Argv } from "yargs";
 import type { OptionSpec } from "../config/option-row.js";
 import { environmentName, OPTION_LIST, type OptionName } from "../config/options.js";
@@ -22,8 +23,20 @@ type Command = "serve" | "check" | "demo" | "healthcheck";
 
 /** Runs the command that `given` (without program and script) ask for; resolves to the exit code. */
 export async function main(given: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
-  // A reader that has gone, as in `fnlb --help | head`, is no reason to crash.
-  process.stdout.on("error", () => {});
+  let fault: string | undefined;
+  process.stdout.on("error", ({ code = "UNKNOWN" }: NodeJS.ErrnoException) => {
+    // A reader that has gone, as in `fnlb --help | head`, has what it wanted.
+    if (code !== "EPIPE") fault ??= code;
+  });
+  const exitCode = await run(given, env);
+  // What went wrong with the last write is told after it.
+  await setImmediate();
+  if (fault === undefined) return exitCode;
+  process.stderr.write(`could not write to standard output (${fault})\n`);
+  return exitCode === EXIT.CLEAN ? EXIT.FAILED : exitCode;
+}
+
+async function run(given: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const args = given[0] === "__complete" ? given : commandFirst(given);
   const command = findCommand(args);
   try {

@@ -14,9 +14,9 @@ export interface NodeConfig {
   readonly tls?: TlsNodeConfig;
 }
 
+const ADDRESS_SHAPE = "host, host:port, http://host:port/base, https://host, [::1]:8080 or unix:/path";
 /** What a node of the list looks like, for error messages and help. */
-export const NODE_SHAPE =
-  "host, host:port, http://host:port/base, https://host, [::1]:8080 or unix:/path, each with an optional =weight";
+export const NODE_SHAPE = `${ADDRESS_SHAPE}, each with an optional =weight`;
 
 const DEFAULT_NODE_PORT = 8080;
 const DEFAULT_TLS_PORT = 443;
@@ -48,9 +48,11 @@ export function parseNode(text: string): NodeConfig | BadNode {
 export function parseNodeName(text: string): NodeConfig | BadNode {
   const name = text.trim();
   const address = parseNodeAddress(name);
-  return "reason" in address
-    ? { reason: `${JSON.stringify(withoutPasswords(name))}, ${address.reason}` }
-    : { id: nodeId(address), address, weight: 1 };
+  if (!("reason" in address)) return { id: nodeId(address), address, weight: 1 };
+  // A port is no number because of what is behind it: to say so would send its writer the wrong way.
+  const isWeighted = !("reason" in parseNode(name)) && name.includes("=");
+  const reason = isWeighted ? "whose weight is to be said apart from it" : address.reason;
+  return { reason: `${JSON.stringify(withoutPasswords(name))}, ${reason}` };
 }
 
 /** Reads a comma-separated list; every bad or repeated item is named. */
@@ -98,7 +100,7 @@ function parseNodeAddress(name: string): NodeAddress | BadNode {
   if (!/^[!$-;=@-Z_a-z~]*$/.test(basePath)) return { reason: "whose base path has characters that a path cannot have" };
   if (basePath.includes("//")) return { reason: "whose base path has an empty segment" };
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/.exec(authority);
-  if (match === null) return { reason: `which is not ${NODE_SHAPE}` };
+  if (match === null) return { reason: `which is not ${ADDRESS_SHAPE}` };
   const [, bracketed, plain, portText] = match;
   const port =
     portText === undefined ? (scheme === "https" ? DEFAULT_TLS_PORT : DEFAULT_NODE_PORT) : parsePort(portText, 1);
@@ -108,7 +110,7 @@ function parseNodeAddress(name: string): NodeAddress | BadNode {
       ? { kind: "tcp", host: shortest(bracketed), port, basePath, ...security }
       : { reason: "whose address is not IPv6" };
   }
-  if (!isHostName(plain)) return { reason: `which is not ${NODE_SHAPE}` };
+  if (!isHostName(plain)) return { reason: `which is not ${ADDRESS_SHAPE}` };
   return { kind: "tcp", host: plain.toLowerCase(), port, basePath, ...security };
 }
 

@@ -13,10 +13,14 @@ const STATES = [
   ["breaker-half-open", ({ breaker }) => breaker === "half-open"],
   ["draining", ({ mode }) => mode === "draining"],
   ["disabled", ({ mode }) => mode === "disabled"],
+  ["no-weight", ({ weight }) => weight === 0],
 ] as const satisfies readonly (readonly [state: string, test: (node: NodeStateFields) => boolean])[];
 
 /** What the states of a node follow from. */
-export type NodeStateFields = Pick<NodeSnapshot, "alive" | "suspect" | "check" | "ejected" | "breaker" | "mode">;
+export type NodeStateFields = Pick<
+  NodeSnapshot,
+  "alive" | "suspect" | "check" | "ejected" | "breaker" | "mode" | "weight"
+>;
 
 /** Every name of a state, `serving` first. */
 export const NODE_STATE_NAMES: readonly NodeStateName[] = ["serving", ...STATES.map(([name]) => name)];

@@ -58,7 +58,12 @@ export interface Explanation {
   /** "live": by what is known of the nodes now; "config": as if all were well. */
   readonly source: "live" | "config";
   /** What a client would get without any node being asked, and why. */
-  readonly problem?: { readonly code: ErrorCode; readonly detail: string };
+  readonly problem?: {
+    readonly code: ErrorCode;
+    readonly detail: string;
+    /** The part of the sketch that no client could send: nobody would get this answer. */
+    readonly field?: keyof RequestSketch;
+  };
   readonly redirect?: { readonly status: number; readonly location: string };
   /** Name of the route. */
   readonly route?: string;

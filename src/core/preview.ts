@@ -145,7 +145,6 @@ function reasonsIn(dependencies: PreviewDependencies, exchange: Exchange): (node
       ejected: !isKept(node),
       breaker: isLetThrough ? "closed" : breakerOf(dependencies, node),
     }).filter((state) => state !== "serving");
-    if (node.weight === 0) reasons.push("no-weight");
     if (node.inFlight >= nodeConnectionsMax) reasons.push("full");
     // Only those who are left are asked whether they carry too much.
     if (reasons.length > 0) return reasons;

@@ -1,5 +1,6 @@
 /** May clients be sent to a balancer? "ready", or why not. */
-export type Readiness = "ready" | "starting" | "draining" | "paused" | "no-node-alive";
+export const READINESS = ["ready", "starting", "draining", "paused", "no-node-alive"] as const;
+export type Readiness = (typeof READINESS)[number];
 
 /** What readiness follows from. */
 export interface ReadinessFields {

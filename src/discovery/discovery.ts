@@ -52,7 +52,8 @@ export async function runDiscovery(
   signal: AbortSignal,
 ): Promise<void> {
   const naming = { cluster: options.cluster, source: source.name };
-  let isFailing = false;
+  /** What was told last; undefined while nothing is wrong. */
+  let toldFault: string | undefined;
   let isEmpty = false;
   let isOverLimit = false;
   let fruitless = 0;
@@ -64,8 +65,9 @@ export async function runDiscovery(
 
   function noteFault(fault: string): void {
     counters.discoveriesFailed++;
-    if (!isFailing) log.warn({ event: "discovery_failed", ...naming, reason: fault });
-    isFailing = true;
+    // Whoever has mended what the log says, and is not heard of again, believes that all is well.
+    if (toldFault !== fault) log.warn({ event: "discovery_failed", ...naming, reason: fault });
+    toldFault = fault;
   }
 
   function take(nodes: readonly NodeConfig[]): void {
@@ -99,8 +101,8 @@ export async function runDiscovery(
     if (signal.aborted) return;
     counters.discoveries++;
     if (fault !== undefined) noteFault(fault);
-    else if (nodes !== undefined && isFailing) {
-      isFailing = false;
+    else if (nodes !== undefined && toldFault !== undefined) {
+      toldFault = undefined;
       log.info({ event: "discovery_recovered", ...naming });
     }
     if (nodes !== undefined) take(nodes);

@@ -5,7 +5,7 @@ import { isHost } from "./request-head.js";
 /** The head of a sketched request as a client would send it, or which part of the sketch no client could send. */
 export type SketchedRequest =
   | { readonly kind: "head"; readonly bytes: Buffer }
-  | { readonly kind: "bad"; readonly detail: string };
+  | { readonly kind: "bad"; readonly field: keyof RequestSketch; readonly detail: string };
 
 /** Scheme and authority, path, query; a fragment is never sent. */
 const URL_PARTS = /^(?:https?:\/\/([^/?#]*))?([^?#]*)(\?[^#]*)?(?:#.*)?$/is;
@@ -30,11 +30,11 @@ export function sketchedRequest({ method = "GET", url, headers = [] }: RequestSk
   let hasHost = authority !== undefined;
   if (authority !== undefined) lines.push(`Host: ${authority}\r\n`);
   for (const [index, [name, value]] of headers.entries()) {
-    const place = `headers[${index}]`;
-    if (!isAll(name, TOKEN)) return bad(place, "a name that is a token, and a value");
-    if (value !== "" && !isAll(value, VALUE)) return bad(place, "without line ends and other control characters");
+    const badHeader = (wanted: string) => bad("headers", wanted, `headers[${index}]`);
+    if (!isAll(name, TOKEN)) return badHeader("a name that is a token, and a value");
+    if (value !== "" && !isAll(value, VALUE)) return badHeader("without line ends and other control characters");
     if (name.toLowerCase() === "host") {
-      if (authority !== undefined) return bad(place, "another field than Host, which the URL gives already");
+      if (authority !== undefined) return badHeader("another field than Host, which the URL gives already");
       hasHost = true;
     }
     lines.push(`${name}: ${value}\r\n`);
@@ -44,8 +44,8 @@ export function sketchedRequest({ method = "GET", url, headers = [] }: RequestSk
 }
 
 /** Never says what was given: a field may be somebody's password. */
-function bad(field: string, wanted: string): SketchedRequest {
-  return { kind: "bad", detail: `"${field}" must be ${wanted}` };
+function bad(field: keyof RequestSketch, wanted: string, place: string = field): SketchedRequest {
+  return { kind: "bad", field, detail: `"${place}" must be ${wanted}` };
 }
 
 function isAll(text: string, allowed: Uint8Array): boolean {

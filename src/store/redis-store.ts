@@ -1,3 +1,4 @@
+import { ErrorReply } from "@redis/client";
 import { type Clock, sleep } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import type { NodeChange, Registry, StoreState } from "../core/registry.js";
@@ -242,7 +243,7 @@ export class RedisStore implements Store {
       return await act(this.#phase.connection);
     } catch (error) {
       if (error instanceof FnlbError) throw error;
-      throw new FnlbError("ERR_STORE", "the store that replicas share does not answer or refuses", { cause: error });
+      throw new FnlbError("ERR_STORE", `the store that replicas share ${complaintOf(error)}`, { cause: error });
     } finally {
       this.#pending--;
     }
@@ -270,6 +271,11 @@ export class RedisStore implements Store {
       .toString(36)
       .padStart(7, "0");
   }
+}
+
+/** READONLY, OOM, NOPERM: the code that a server's refusals begin with, without which nobody finds out what to mend. */
+function complaintOf(error: unknown): string {
+  return error instanceof ErrorReply ? `refuses: ${error.message.split(" ", 1)[0]}` : "does not answer";
 }
 
 function keyOf(cluster: string): string {

@@ -2,11 +2,20 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { loadDashboardFiles } from "../../src/admin/dashboard/dashboard-files.js";
+import { NODE_STATE_NAMES } from "../../src/core/node-states.js";
 import { startBalancer } from "../support/balancer.js";
 
 const ADMIN = { admin: { kind: "tcp", host: "127.0.0.1", port: 0 } } as const;
 
 describe("the files of the dashboard", () => {
+  it("have a word and a shape for every state of a node", () => {
+    const [looks, page] = ["states.js", "index.html"].map((name) => readFileSync(`dashboard/${name}`, "utf8"));
+    for (const state of NODE_STATE_NAMES) {
+      assert.match(looks, new RegExp(`^ {2}"?${state}"?: \\{ tone: `, "m"));
+      assert.ok(page.includes(`id="shape-${state}"`), state);
+    }
+  });
+
   it("are served to whoever has no token, under a policy that lets nothing else in", async (t) => {
     const { balancer } = await startBalancer(t, { nodes: [1], ...ADMIN, adminToken: "correct-horse-battery" });
     const files = await loadDashboardFiles();

@@ -130,11 +130,12 @@ describe("the text for scrapers", () => {
     ["breaker-open", { breaker: "open" }],
     ["draining", { mode: "draining" }],
     ["disabled", { mode: "disabled" }],
+    ["no-weight", { weight: 0 }],
   ] as const) {
     it(`shows a node that is ${state}, and that it does not serve`, () => {
       const families = familiesOf({ nodes: [nodeOf(given)] });
       const [{ samples }] = families.filter(({ name }) => name === "fnlb_node_state");
-      assert.equal(samples.length, 10);
+      assert.equal(samples.length, 11);
       assert.deepEqual(
         samples.filter(({ value }) => value !== 0).map(({ labels, value }) => [labels.state, value]),
         [[state, 1]],
@@ -148,6 +149,20 @@ describe("the text for scrapers", () => {
     });
     const isSo = (node: string, state: string) => sampleValue(families, "fnlb_node_state", { node, state });
     assert.deepEqual([isSo("a", "serving"), isSo("b", "serving"), isSo("b", "breaker-half-open")], [1, 1, 1]);
+  });
+
+  it("counts the nodes of a cluster and those that serve, where there is none as well", () => {
+    const nodes = [nodeOf({ id: "a" }), nodeOf({ id: "b", alive: false }), nodeOf({ id: "c", weight: 0 })];
+    const families = familiesOf({ nodes, clusters: [clusterOf(), clusterOf({ name: "emptied" })] });
+    const of = (cluster: string) =>
+      ["nodes", "serving_nodes"].map((name) => sampleValue(families, `fnlb_cluster_${name}`, { cluster }));
+    assert.deepEqual(
+      [of(clusterOf().name), of("emptied")],
+      [
+        [3, 1],
+        [0, 0],
+      ],
+    );
   });
 
   it("shows limits beside what is used of them, and those that are off as infinite", () => {

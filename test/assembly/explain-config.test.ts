@@ -39,7 +39,7 @@ describe("what a config says of a request", () => {
     );
     assert.deepEqual(order[2], {
       id: "10.0.0.3:80",
-      states: ["serving"],
+      states: ["no-weight"],
       isEligible: false,
       reasons: ["no-weight"],
     });

@@ -315,7 +315,7 @@ describe("a command that cannot do what it was asked", () => {
       [["listeners", "pause"], /: the address is missing, as in: fnlb listeners pause /],
       [["nodes", "drain", "a=2"], /a=2: a weight says nothing here/],
       [["nodes", "weight", "a"], /node a:8080 has no weight: say NODE=WEIGHT/],
-      [["nodes", "weight", "b=2", "a=much"], /the weight of node a:8080 is no number: "much"/],
+      [["nodes", "weight", "b=2", "a=much"], /the weight of node a:8080 must be a number such as 0.5 or 2, got "much"/],
       [["nodes", "drain", "--no-wait", "--timeout", "1s", "a"], /--timeout says nothing with --no-wait/],
       [["nodes", "drain", "--timeout", "soon", "a"], /option "timeout" must be a time .*"soon"/],
       [["nodes", "remove", "--timeout", "1s", "a"], /--timeout says nothing without --drain/],
@@ -453,8 +453,9 @@ describe("fnlb route without a server", () => {
     const { source, order } = JSON.parse(explained.stdout) as { source: string; order: readonly { id: string }[] };
     assert.equal(source, "config");
     assert.deepEqual(order.map(({ id }) => id).sort(), ["a:8080", "b:8080", "c:8080"]);
-    const { stdout: nonsense } = await runToEnd(t, ["route", "nonsense", "--nodes", "a"]);
-    assert.match(nonsense, /^request {3}GET nonsense\nproblem {3}ERR_BAD_REQUEST: [^\n]+\nby {8}the config/);
+    const nonsense = await runToEnd(t, ["route", "nonsense", "--nodes", "a"]);
+    assert.deepEqual([nonsense.code, nonsense.stdout], [1, ""]);
+    assert.match(nonsense.stderr, /^could not explain nonsense: ERR_BAD_REQUEST: "url" must be [^\n]+\n$/);
     assert.match((await runToEnd(t, ["route", "/", "--nodes", "a,,b"])).stderr, /^usage error: option "nodes" must be/);
   });
 });

@@ -86,6 +86,14 @@ describe("a frame of the live table", () => {
     assert.equal(line, "fnlb 1.2.3, process 4711: serving, ready, up 2h 3m, no store, fast sockets");
   });
 
+  it("says why no clients should come", () => {
+    const first = (status: Record<string, unknown>) => frame({ current: sampleOf(stubState(status)) })[0];
+    const paused = first({ ready: false, readiness: "paused" });
+    assert.match(paused, /: serving, not ready \(paused\), up /);
+    const draining = first({ state: "draining", ready: false, readiness: "draining" });
+    assert.match(draining, /: draining, not ready, up /);
+  });
+
   it("colours states by their urgency", () => {
     const lines = frame({ current: sampleOf(before), hasColor: true });
     assert.ok(lines.some((line) => line.includes("\x1b[32mserving       \x1b[0m")));

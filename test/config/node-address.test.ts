@@ -166,6 +166,8 @@ describe("the name of a node", () => {
       const node = parseNodeName(text);
       assert.ok("reason" in node, text);
       assert.ok(node.reason.startsWith(`${JSON.stringify(text)}, `), node.reason);
+      assert.doesNotMatch(node.reason, /with an optional =weight/);
+      assert.equal(node.reason.includes("whose weight is to be said apart"), text.endsWith("=2"), node.reason);
     }
   });
 

@@ -126,6 +126,15 @@ describe("discovery", () => {
     assert.deepEqual(events, ["discovery_failed", "discovery_recovered"]);
   });
 
+  it("says it again when something else is wrong", async (t) => {
+    const { clock, counters, events, state } = await startLoop(t, failed("line 1 has no address"));
+    for (const fault of ["line 1 has no address", "line 7 has no address", "line 7 has no address"]) {
+      state.answer = { ...failed(fault), validMs: 1000 };
+      await clock.advance(1000);
+    }
+    assert.deepEqual([counters.discoveriesFailed, events], [4, ["discovery_failed", "discovery_failed"]]);
+  });
+
   it("ignores an empty answer, says so once, and takes it where that is allowed", async (t) => {
     const { clock, lists, events, state, options, counters } = await startLoop(t, found("a"));
     state.answer = found("");

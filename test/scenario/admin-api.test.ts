@@ -279,12 +279,17 @@ describe("a malformed request", () => {
   it("is told which parameter is at fault", async (t) => {
     const { ask } = await start(t);
     for (const [path, parameter] of [
+      ["/v1/nodes?state=dead", "state"],
       ["/v1/explain", "url"],
       ["/v1/explain?url=/a&url=/b", "url"],
       ["/v1/explain?url=%zz", "url"],
       ["/v1/explain?url=%ff", "url"],
       ["/v1/explain?url=/a&header=x", "header"],
       ["/v1/explain?url=/a&header=:x", "header"],
+      ["/v1/explain?url=/a&header=x:%01", "header"],
+      ["/v1/explain?url=nonsense", "url"],
+      ["/v1/explain?url=/a&method=G%20T", "method"],
+      ["/v1/explain?url=/a&client=nobody", "client"],
       ["/v1/clusters/default/ring?sectors=0", "sectors"],
       ["/v1/clusters/default/ring?sectors=4097", "sectors"],
       ["/v1/clusters/default/ring?sectors=1.5", "sectors"],

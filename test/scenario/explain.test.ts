@@ -107,6 +107,7 @@ describe("a request that no node gets", () => {
       const { problem, order } = balancer.explain(sketch);
       assert.equal(problem?.code, "ERR_BAD_REQUEST");
       assert.ok(problem?.detail.startsWith(`"${field}" `), problem?.detail);
+      assert.equal(problem?.field, field.replace("[0]", ""));
       assert.deepEqual(order, []);
     }
   });

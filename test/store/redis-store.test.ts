@@ -389,6 +389,7 @@ describe("a store that is not as it should be", { skip: WITHOUT_REDIS }, () => {
     await redis.command("CONFIG", "SET", "maxmemory", "1");
     await assert.rejects(replica.store.edit(CLUSTER, [{ id: "a:80", weight: 1 }]), (error: Error) => {
       assert.match(String(error.cause), /OOM/);
+      assert.equal(error.message, "the store that replicas share refuses: OOM");
       return true;
     });
     await redis.command("CONFIG", "SET", "maxmemory", "0");

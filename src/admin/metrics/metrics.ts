@@ -37,7 +37,7 @@ export function metricsText(subject: MetricsSubject, format: ExpositionFormat = 
     );
   }
   writeBalancer(out, snapshot);
-  writeClusters(out, snapshot.clusters);
+  writeClusters(out, snapshot);
   writeNodes(out, snapshot.nodes);
   writeProcess(out, subject);
   return out.end();
@@ -63,7 +63,14 @@ function writeBalancer(out: Exposition, { limits, ...snapshot }: BalancerSnapsho
   ]);
 }
 
-function writeClusters(out: Exposition, clusters: readonly ClusterSnapshot[]): void {
+function writeClusters(out: Exposition, { clusters, nodes }: BalancerSnapshot): void {
+  const membership = new Map(clusters.map(({ name }) => [name, { nodes: 0, serving: 0 }]));
+  for (const node of nodes) {
+    const counts = membership.get(node.cluster);
+    if (counts === undefined) continue;
+    counts.nodes++;
+    if (nodeStates(node).includes("serving")) counts.serving++;
+  }
   const names = clusters.map(({ name }) => labels({ cluster: name }));
   const each = (value: (cluster: ClusterSnapshot) => number) =>
     clusters.map((cluster, index) => [names[index], value(cluster)] as const);
@@ -98,6 +105,13 @@ function writeClusters(out: Exposition, clusters: readonly ClusterSnapshot[]): v
   );
   const gauge = (name: string, help: string, value: (cluster: ClusterSnapshot) => number) =>
     out.gauge(name, help, each(value));
+  // A cluster without nodes has no series of nodes by which anybody could see that.
+  gauge("fnlb_cluster_nodes", "Nodes of the cluster.", ({ name }) => membership.get(name)?.nodes ?? 0);
+  gauge(
+    "fnlb_cluster_serving_nodes",
+    "Those from which nothing keeps new requests.",
+    ({ name }) => membership.get(name)?.serving ?? 0,
+  );
   gauge("fnlb_cluster_in_flight", "Requests and tunnels at nodes now.", ({ inFlight }) => inFlight);
   gauge("fnlb_cluster_in_flight_max", "Requests and tunnels that a cluster may have at once.", ({ limits }) =>
     orInfinity(limits.clusterConnectionsMax),
@@ -160,7 +174,7 @@ function writeNodes(out: Exposition, nodes: readonly NodeSnapshot[]): void {
   );
   const gauge = (name: string, help: string, value: (node: NodeSnapshot) => number) =>
     out.gauge(name, help, each(value));
-  gauge("fnlb_node_weight", "Weight that the config gives the node.", ({ weight }) => weight);
+  gauge("fnlb_node_weight", "Weight of the node, as config, discovery or operators say.", ({ weight }) => weight);
   gauge("fnlb_node_in_flight", "Requests and tunnels at the node now.", ({ inFlight }) => inFlight);
   gauge("fnlb_node_connections", "Connections to the node now.", ({ connections }) => connections);
   gauge("fnlb_node_idle_connections", "Connections to the node that are idle now.", (node) => node.idleConnections);

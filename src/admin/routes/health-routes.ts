@@ -1,3 +1,4 @@
+import { READINESS } from "../../core/readiness.js";
 import { type AdminRoute, adminRoute, ok } from "../admin-route.js";
 import { CONTENT_TYPES, preferredFormat } from "../metrics/exposition.js";
 import { metricsText } from "../metrics/metrics.js";
@@ -6,8 +7,8 @@ import type { AdminSubject } from "./subject.js";
 
 const HEALTH = object({ status: word(["ok"]) });
 
-const READINESS = object({
-  status: word(["ready", "starting", "draining", "paused", "no-node-alive"], {
+const READY = object({
+  status: word(READINESS, {
     description: "paused: every listener is; no-node-alive: no cluster has a node that new keys may go to.",
   }),
 });
@@ -33,8 +34,8 @@ export function healthRoutes({ operations, readRuntime, version }: AdminSubject)
       isPublic: true,
       isProbe: true,
       answers: {
-        200: { description: "It should.", schema: READINESS },
-        503: { description: "It should not, and why.", schema: READINESS },
+        200: { description: "It should.", schema: READY },
+        503: { description: "It should not, and why.", schema: READY },
       },
       handle() {
         const status = operations.snapshot().readiness;

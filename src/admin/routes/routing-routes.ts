@@ -116,7 +116,13 @@ export function routingRoutes({ operations, config }: AdminSubject): readonly Ad
           ...(header === undefined ? {} : { headers: header.map(readField) }),
           ...(client === undefined ? {} : { client }),
         };
-        return ok(operations.explain(sketch));
+        const explanation = operations.explain(sketch);
+        const { problem } = explanation;
+        // What no client could send is a mistake of whoever asks.
+        if (problem?.field !== undefined) {
+          throw new RequestError(problem.detail, { parameter: problem.field === "headers" ? "header" : problem.field });
+        }
+        return ok(explanation);
       },
     }),
   ];

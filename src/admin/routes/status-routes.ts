@@ -1,4 +1,5 @@
 import { LOG_LEVELS } from "../../core/log.js";
+import { READINESS } from "../../core/readiness.js";
 import type { BalancerSnapshot } from "../../core/snapshot.js";
 import { type AdminRoute, adminRoute, ok } from "../admin-route.js";
 import { flag, list, nullable, object, text, type ValueOf, whole, word } from "../schema.js";
@@ -12,7 +13,8 @@ export const STATUS = object(
     startedAt: nullable(text({ description: "When its listeners were opened (ISO 8601); null: not yet." })),
     uptimeMs: whole({ description: "Since then." }),
     state: word(["starting", "serving", "draining"]),
-    ready: flag({ description: "What /readyz says." }),
+    ready: flag({ description: "/readyz answers 200." }),
+    readiness: word(READINESS, { description: "ready, or why not, as /readyz says." }),
     store: word(["none", "connecting", "up", "down", "closed"], {
       description: "The store that replicas share; none where this process keeps for itself what it is told.",
     }),
@@ -48,6 +50,7 @@ export function statusView(
     uptimeMs: isOpen ? Math.max(0, Math.round(wallNow() - startedAtMs)) : 0,
     state: isDraining ? "draining" : isOpen ? "serving" : "starting",
     ready: readiness === "ready",
+    readiness,
     store,
     sockets,
     connections,

@@ -167,6 +167,6 @@ function say({ terminal, call }: CommandContext, text: string, line: string): vo
 /** The server judges its range. */
 function numberOf({ id, weight }: { readonly id: string; readonly weight: string }): number {
   if (!/^\d+(?:\.\d+)?$/.test(weight))
-    throw new UsageError(`the weight of node ${id} is no number: ${JSON.stringify(weight)}`);
+    throw new UsageError(`the weight of node ${id} must be a number such as 0.5 or 2, got ${JSON.stringify(weight)}`);
   return Number(weight);
 }

@@ -4,6 +4,7 @@ import { loadConfig } from "../../load-config.js";
 import { UsageError } from "../../usage-error.js";
 import type { CommandContext } from "../command.js";
 import { printExplanation } from "../display/explanation.js";
+import { Failure } from "../display/failure.js";
 import { printJson } from "../display/print-json.js";
 
 /**
@@ -49,6 +50,10 @@ async function explainOffline({ call, env }: CommandContext, request: RequestSke
   // What serves requests is loaded only for who has no balancer to ask.
   const { explainConfig } = await import("../../../assembly/explain-config.js");
   const explanation = explainConfig(config, request);
+  const { problem } = explanation;
+  // As the admin API refuses it.
+  if (problem?.field !== undefined)
+    throw new Failure(`could not explain ${request.url}: ${problem.code}: ${problem.detail}`);
   return { text: JSON.stringify(explanation), explanation };
 }
 

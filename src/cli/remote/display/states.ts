@@ -4,7 +4,7 @@ import type { Color } from "./terminal.js";
 /** By urgency: a node that is several things has the colour of the first. */
 const COLORS: readonly (readonly [color: Color, states: readonly string[]])[] = [
   ["red", ["dead", "failing", "suspect", "ejected", "breaker-open"]],
-  ["yellow", ["draining", "disabled", "unchecked", "breaker-half-open", "paused"]],
+  ["yellow", ["draining", "disabled", "no-weight", "unchecked", "breaker-half-open", "paused"]],
   ["green", ["serving", "open"]],
 ];
 

@@ -6,11 +6,12 @@ import { plainText } from "./text-width.js";
 
 /** The process in two lines. */
 export function headLines(status: StatusAnswer): string[] {
-  const { version, pid, state, ready, uptimeMs, store, sockets, logLevel } = status;
+  const { version, pid, state, ready, readiness, uptimeMs, store, sockets, logLevel } = status;
   return [
     `fnlb ${version}, process ${pid}: ${[
       state,
-      ready ? "ready" : "not ready",
+      // "draining, not ready (draining)" would say nothing more.
+      ready ? "ready" : readiness === state ? "not ready" : `not ready (${readiness})`,
       `up ${ageText(uptimeMs)}`,
       store === "none" ? "no store" : `store ${store}`,
       `${sockets} sockets`,
