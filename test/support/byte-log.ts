@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 
-/** How long a test waits for something that must happen: long enough for a busy machine, and then it has failed. */
-const PATIENCE_MS = 10_000;
+/**
+ * How long a test waits for something that must happen. Nothing passes by it: it only names what a test hung at, so it is long
+ * enough for the slowest machine to start a few processes at once, and short enough that the runner does not end the file first.
+ */
+const PATIENCE_MS = 60_000;
 
 /** What one side of a connection has received, and the means to wait for more of it. */
 export class ByteLog {
