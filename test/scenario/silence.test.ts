@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { type LogEvent, startBalancer, type TestConfig } from "../support/balancer.js";
+import { startBalancer, type TestConfig } from "../support/balancer.js";
 import { FakeClock } from "../support/fake-clock.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { startNodeProcess } from "../support/node-process.js";
@@ -12,33 +12,15 @@ const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: fn\r\n\r\n`;
 const post = (path: string, body: string) =>
   `POST ${path} HTTP/1.1\r\nHost: fn\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 
-/** Time that a test lets go on, in small steps. */
-const STEP_MS = 50;
-
 /** A balancer on a clock of its own: whatever the machine does meanwhile, only a node that is frozen is silent. */
 async function startOnClock(t: TestContext, config: TestConfig) {
   const clock = new FakeClock();
   const started = await startBalancer(t, config, { clock });
-  const { balancer, event, until } = started;
-  /** Resolves when a node has been asked once more; the question is open. */
-  const untilAsked = async () => {
-    const { probes } = balancer.snapshot().counters;
-    while (balancer.snapshot().counters.probes === probes) await clock.advance(STEP_MS);
-  };
+  const { event, until } = started;
   return {
     ...started,
     clock,
-    untilAsked,
-    /** Resolves when so many nodes do not answer that were asked. */
-    async untilSuspect(count = 1) {
-      for (let node = 0; node < count; node++) {
-        let suspect: LogEvent | undefined;
-        void event("node_suspect").then((said) => {
-          suspect = said;
-        });
-        while (suspect === undefined) await clock.advance(STEP_MS);
-      }
-    },
+    untilSuspect: () => clock.advanceUntil(event("node_suspect")),
     /** Resolves when so many attempts were made, those before included. */
     untilAttempts: (count: number) => until(`attempt ${count}`, ({ counters }) => counters.attempts === count),
   };
@@ -50,7 +32,7 @@ describe("a node frozen by SIGSTOP", () => {
     const other = await startFunctionNode(t, { name: "other" });
     const id = `127.0.0.1:${frozen.port}`;
     const started = await startOnClock(t, { nodes: [frozen.port, other.port] });
-    const { port, config, clock, events, event, balancer } = started;
+    const { port, config, clock, event, balancer, until } = started;
     const paths = pathsOf(config.nodes, id, 6);
     const clients = await Promise.all(paths.map(() => connectClient(t, port)));
     for (const [index, client] of clients.entries())
@@ -60,9 +42,8 @@ describe("a node frozen by SIGSTOP", () => {
     for (const [index, client] of clients.entries()) client.send(get(paths[index]));
     await started.untilAttempts(12);
     const frozenMs = clock.now();
-    await started.untilSuspect();
-    const suspect = events.find((said) => said.event === "node_suspect");
-    assert.deepEqual([suspect?.node, suspect?.reason], [id, "silent"]);
+    const suspect = await started.untilSuspect();
+    assert.deepEqual([suspect.node, suspect.reason], [id, "silent"]);
     const tookMs = clock.now() - frozenMs;
     assert.ok(tookMs >= 2000 && tookMs <= 2500, `a second of silence and one for its answer, got ${tookMs} ms`);
     for (const client of clients) assert.equal((await client.response()).json().node, "other");
@@ -74,7 +55,9 @@ describe("a node frozen by SIGSTOP", () => {
     assert.equal((await late.ask(get(paths[0]))).json().node, "other");
     assert.equal(balancer.snapshot().counters.attempts, attempts + 1, "no new key goes there");
 
-    await started.untilAsked();
+    const { probes } = balancer.snapshot().counters;
+    await clock.advanceUntil(until("the next question", ({ counters }) => counters.probes > probes));
+    // It is open, and time stands still until it has been answered.
     frozen.thaw();
     assert.equal((await event("node_trusted")).node, id);
     assert.equal((await late.ask(get(paths[0]))).json().node, "frozen");
@@ -109,7 +92,8 @@ describe("a node frozen by SIGSTOP", () => {
     b.freeze();
     for (const [index, client] of clients.entries()) client.send(post(paths[index], "x"));
     await untilAttempts(4);
-    await untilSuspect(2);
+    await untilSuspect();
+    await untilSuspect();
     const late = await connectClient(t, port);
     late.send(get(paths[0]));
     // Before either answers, and is trusted again.
