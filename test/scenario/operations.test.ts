@@ -391,8 +391,8 @@ describe("an edit of a node", () => {
   it("leaves nobody waiting at a node that is removed because it is frozen", async (t) => {
     const frozen = await startNodeProcess(t, { name: "frozen" });
     const other = await startFunctionNode(t, { name: "other" });
-    const settings = { nodes: [frozen.port], silenceMs: 200, pingTimeoutMs: 200 };
-    const started = await startBalancer(t, settings);
+    const clock = new FakeClock();
+    const started = await startBalancer(t, { nodes: [frozen.port] }, { clock });
     const client = await connectClient(t, started.port);
     assert.equal((await client.ask(get("/f"))).json().node, "frozen");
     frozen.freeze();
@@ -401,6 +401,9 @@ describe("an edit of a node", () => {
     const edit = editorOf(started);
     await edit({ id: idOf(other), presence: "added" });
     await edit({ id: idOf(frozen), presence: "removed" });
+    await clock.advance(1300);
+    await started.until("the question", ({ counters }) => counters.probes === 1);
+    await clock.advance(1100);
     assert.equal((await answer).json().node, "other");
   });
 

@@ -68,6 +68,7 @@ describe("queue", () => {
     const { port, until, balancer } = await startBalancer(t, {
       nodes: nodes.map((node) => node.port),
       policy: "weighted-round-robin",
+      silenceMs: 0,
       clusterConnectionsMax: 1,
       queueMax: 2,
     });
@@ -448,8 +449,9 @@ describe("queue", () => {
 
   it("lets nobody wait for nodes that breakers keep out", async (t) => {
     const origin = await startRawOrigin(t);
-    const { port, event, balancer, config } = await startBalancer(t, {
+    const { port, event, until, balancer, config } = await startBalancer(t, {
       nodes: [origin.port],
+      silenceMs: 0,
       nodeConnectionsMax: 2,
       queueMax: 5,
       breakerFaults: 1,
@@ -465,6 +467,7 @@ describe("queue", () => {
     await broken.log.untilText("\r\n\r\n");
     const waiting = await connectClient(t, port);
     waiting.send(get("/waiting"));
+    await until("it to wait", ({ queued }) => queued === 1);
     broken.send("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
     assert.equal((await failing.response()).status, 500);
     await event("breaker_opened");

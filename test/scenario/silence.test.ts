@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
-import { startBalancer } from "../support/balancer.js";
+import { describe, it, type TestContext } from "node:test";
+import { startBalancer, type TestConfig } from "../support/balancer.js";
 import { FakeClock } from "../support/fake-clock.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { startNodeProcess } from "../support/node-process.js";
@@ -12,12 +12,27 @@ const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: fn\r\n\r\n`;
 const post = (path: string, body: string) =>
   `POST ${path} HTTP/1.1\r\nHost: fn\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 
+/** A balancer on a clock of its own: whatever the machine does meanwhile, only a node that is frozen is silent. */
+async function startOnClock(t: TestContext, config: TestConfig) {
+  const clock = new FakeClock();
+  const started = await startBalancer(t, config, { clock });
+  const { event, until } = started;
+  return {
+    ...started,
+    clock,
+    untilSuspect: () => clock.advanceUntil(event("node_suspect")),
+    /** Resolves when so many attempts were made, those before included. */
+    untilAttempts: (count: number) => until(`attempt ${count}`, ({ counters }) => counters.attempts === count),
+  };
+}
+
 describe("a node frozen by SIGSTOP", () => {
   it("loses its keys at the defaults, its waiting GETs are answered elsewhere, and it gets its keys back when it wakes", async (t) => {
     const frozen = await startNodeProcess(t, { name: "frozen" });
     const other = await startFunctionNode(t, { name: "other" });
     const id = `127.0.0.1:${frozen.port}`;
-    const { port, config, event, balancer } = await startBalancer(t, { nodes: [frozen.port, other.port] });
+    const started = await startOnClock(t, { nodes: [frozen.port, other.port] });
+    const { port, config, clock, event, balancer, until } = started;
     const paths = pathsOf(config.nodes, id, 6);
     const clients = await Promise.all(paths.map(() => connectClient(t, port)));
     for (const [index, client] of clients.entries())
@@ -25,8 +40,12 @@ describe("a node frozen by SIGSTOP", () => {
 
     frozen.freeze();
     for (const [index, client] of clients.entries()) client.send(get(paths[index]));
-    const suspect = await event("node_suspect");
+    await started.untilAttempts(12);
+    const frozenMs = clock.now();
+    const suspect = await started.untilSuspect();
     assert.deepEqual([suspect.node, suspect.reason], [id, "silent"]);
+    const tookMs = clock.now() - frozenMs;
+    assert.ok(tookMs >= 2000 && tookMs <= 2500, `a second of silence and one for its answer, got ${tookMs} ms`);
     for (const client of clients) assert.equal((await client.response()).json().node, "other");
     assert.equal(balancer.snapshot().counters.exchangesMovedOffSuspects, 6);
     assert.equal(balancer.snapshot().nodes[0].alive, true, "it still accepts: it is suspect and not dead");
@@ -36,6 +55,9 @@ describe("a node frozen by SIGSTOP", () => {
     assert.equal((await late.ask(get(paths[0]))).json().node, "other");
     assert.equal(balancer.snapshot().counters.attempts, attempts + 1, "no new key goes there");
 
+    const { probes } = balancer.snapshot().counters;
+    await clock.advanceUntil(until("the next question", ({ counters }) => counters.probes > probes));
+    // It is open, and time stands still until it has been answered.
     frozen.thaw();
     assert.equal((await event("node_trusted")).node, id);
     assert.equal((await late.ask(get(paths[0]))).json().node, "frozen");
@@ -44,17 +66,14 @@ describe("a node frozen by SIGSTOP", () => {
   it("keeps a POST that it may have read, and answers it when it wakes", async (t) => {
     const frozen = await startNodeProcess(t, { name: "frozen" });
     const other = await startFunctionNode(t, { name: "other" });
-    const { port, config, event } = await startBalancer(t, {
-      nodes: [frozen.port, other.port],
-      silenceMs: 200,
-      pingTimeoutMs: 200,
-    });
+    const { port, config, untilAttempts, untilSuspect } = await startOnClock(t, { nodes: [frozen.port, other.port] });
     const [path] = pathsOf(config.nodes, `127.0.0.1:${frozen.port}`, 1);
     const client = await connectClient(t, port);
     await client.ask(get(path));
     frozen.freeze();
     client.send(post(path, "pay 5"));
-    await event("node_suspect");
+    await untilAttempts(2);
+    await untilSuspect();
     frozen.thaw();
     assert.equal((await client.response("POST")).json().node, "frozen");
     assert.equal(other.headsSeen, 0);
@@ -62,10 +81,8 @@ describe("a node frozen by SIGSTOP", () => {
 
   it("is chosen again when every other node is suspect too", async (t) => {
     const [a, b] = await Promise.all([startNodeProcess(t, { name: "a" }), startNodeProcess(t, { name: "b" })]);
-    const { port, config, event, balancer, until } = await startBalancer(t, {
+    const { port, config, untilAttempts, untilSuspect } = await startOnClock(t, {
       nodes: [a.port, b.port],
-      silenceMs: 200,
-      pingTimeoutMs: 200,
       pingIntervalMs: 60_000,
     });
     const paths = [a, b].map((node) => pathsOf(config.nodes, `127.0.0.1:${node.port}`, 1)[0]);
@@ -74,13 +91,13 @@ describe("a node frozen by SIGSTOP", () => {
     a.freeze();
     b.freeze();
     for (const [index, client] of clients.entries()) client.send(post(paths[index], "x"));
-    await event("node_suspect");
-    await event("node_suspect");
+    await untilAttempts(4);
+    await untilSuspect();
+    await untilSuspect();
     const late = await connectClient(t, port);
-    const { attempts } = balancer.snapshot().counters;
     late.send(get(paths[0]));
     // Before either answers, and is trusted again.
-    await until("the attempt", ({ counters }) => counters.attempts > attempts);
+    await untilAttempts(5);
     a.thaw();
     b.thaw();
     assert.equal((await late.response()).json().node, "a", "with nobody to trust, a key stays at home");

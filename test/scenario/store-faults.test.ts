@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from "node:test";
 import type { NodeChange } from "../../src/core/registry.js";
 import { certificateFiles, createAuthority } from "../support/certificates.js";
 import { type FunctionNode, startFunctionNode, startFunctionNodes } from "../support/function-node.js";
+import { holdPort } from "../support/held-port.js";
 import { type Load, startLoad } from "../support/load.js";
 import { type Program, runProgram } from "../support/program.js";
 import { type RedisServer, startRedis, WITHOUT_REDIS } from "../support/redis-server.js";
@@ -166,6 +167,7 @@ describe("a store that asks who comes", { skip: WITHOUT_REDIS }, () => {
     const files = certificateFiles(t);
     const { certFile, keyFile } = files.writePair("store", authority.issue({ ips: ["127.0.0.1"], dns: ["localhost"] }));
     const port = await freePort();
+    const letGo = await holdPort(port);
     await startRedis(t, [
       ...["--tls-port", String(port), "--bind", "127.0.0.1", ...settings],
       ...[
@@ -178,6 +180,7 @@ describe("a store that asks who comes", { skip: WITHOUT_REDIS }, () => {
       ],
       ...["--requirepass", PASSWORD],
     ]);
+    letGo();
     const [a] = await startFunctionNodes(t, 1);
     const start = (host: string, credentials: string, env: NodeJS.ProcessEnv = {}) =>
       runProgram(t, ["--listen", "127.0.0.1:0", "--nodes", idOf(a)], {
@@ -188,8 +191,8 @@ describe("a store that asks who comes", { skip: WITHOUT_REDIS }, () => {
 
   it("is spoken to in TLS, by name and by address, with the password that it asks for", async (t) => {
     const { start, env } = await startGuarded(t);
-    for (const host of ["localhost", "127.0.0.1"]) {
-      const program = start(host, `:${encodeURIComponent(PASSWORD)}@`, env);
+    const programs = ["localhost", "127.0.0.1"].map((host) => start(host, `:${encodeURIComponent(PASSWORD)}@`, env));
+    for (const program of programs) {
       await program.event("store_up");
       program.signal("SIGTERM");
       assert.equal(await program.ended(), 0);

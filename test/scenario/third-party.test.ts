@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { startBalancer } from "../support/balancer.js";
 import { ByteLog } from "../support/byte-log.js";
+import { holdPort } from "../support/held-port.js";
 import { orderOf } from "../support/paths.js";
 import { connectClient } from "../support/raw-peer.js";
 
@@ -71,12 +72,15 @@ describe("in front of servers that are not ours", { skip: hasPython ? false : "p
     }
     const [first] = servers;
     await stop(first.child);
+    const letGo = await holdPort(first.port);
+    t.after(letGo);
     for (const file of files)
       assert.equal(
         await ask(file),
         expected(file, (id) => id === `127.0.0.1:${first.port}`),
       );
     await startPython(t, join(root, "a"), "a", first.port);
+    letGo();
     await event("node_alive");
     for (const file of files)
       assert.equal(

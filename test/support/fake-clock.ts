@@ -5,6 +5,9 @@ interface Alarm {
   readonly callback: () => void;
 }
 
+/** How far `advanceUntil` goes at a time. */
+const STEP_MS = 50;
+
 /** A clock that stands still until it is told to advance. */
 export class FakeClock implements Clock {
   #nowMs = 1_000_000;
@@ -53,6 +56,17 @@ export class FakeClock implements Clock {
     }
     this.#nowMs = untilMs;
     await turns(3);
+  }
+
+  /** Moves time on in small steps until something has happened, and resolves or rejects with what it gave. */
+  async advanceUntil<T>(happening: Promise<T>): Promise<T> {
+    let isOver = false;
+    const over = () => {
+      isOver = true;
+    };
+    happening.then(over, over);
+    while (!isOver) await this.advance(STEP_MS);
+    return happening;
   }
 }
 

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createSecureServer, type ServerOptions as SecureOptions } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { TestContext } from "node:test";
+import { holdPort } from "./held-port.js";
 
 /** What a function node tells about each request that it has read to its end. */
 export interface CallSeen {
@@ -93,8 +94,9 @@ export async function startFunctionNode(t: TestContext, options: FunctionNodeOpt
     socket.on("close", () => sockets.delete(socket));
   });
   let port = 0;
-  const start = () =>
-    new Promise<void>((resolve, reject) => {
+  let letGo = () => {};
+  const start = async () => {
+    await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, "127.0.0.1", () => {
         server.off("error", reject);
@@ -102,14 +104,24 @@ export async function startFunctionNode(t: TestContext, options: FunctionNodeOpt
         resolve();
       });
     });
-  const stop = () =>
+    letGo();
+  };
+  const close = () =>
     new Promise<void>((resolve) => {
       for (const socket of sockets) socket.destroy();
       if (server.listening) server.close(() => resolve());
       else resolve();
     });
+  const stop = async () => {
+    const wasListening = server.listening;
+    await close();
+    if (wasListening) letGo = await holdPort(port);
+  };
   await start();
-  t.after(stop);
+  t.after(async () => {
+    await close();
+    letGo();
+  });
   return {
     name,
     port,

@@ -10,7 +10,7 @@ import { after } from "node:test";
  */
 
 /** Some things end by themselves: a socket that has been destroyed, a connection that a client keeps for a while. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 60_000;
 const POLL_MS = 20;
 /** The runner hears of a failure before the process, which would not end by itself, is ended. */
 const FAREWELL_MS = 1000;

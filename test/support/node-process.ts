@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ByteLog } from "./byte-log.js";
+import { holdPort } from "./held-port.js";
 import { killed } from "./killed.js";
 import { connectClient } from "./raw-peer.js";
 
@@ -17,7 +18,7 @@ export interface NodeProcess {
   /** SIGSTOP: the kernel still accepts connections for it, and nobody answers. */
   freeze(): void;
   thaw(): void;
-  /** SIGKILL, and resolves when it is gone. */
+  /** SIGKILL, and resolves when it is gone: its port refuses. */
   kill(): Promise<void>;
   /** Starts it again on the same port and resolves when it listens. */
   restart(): Promise<void>;
@@ -38,6 +39,7 @@ export async function startNodeProcess(
   let child: ChildProcess;
   let boundPort = port;
   let starts = 0;
+  let letGo = () => {};
 
   async function start(): Promise<void> {
     starts++;
@@ -50,10 +52,13 @@ export async function startNodeProcess(
       const lines = [...output.text.matchAll(/^listening (\d+)$/gm)];
       return lines.length < wanted ? undefined : Number(lines[wanted - 1][1]);
     });
+    letGo();
   }
 
-  const kill = () => killed(child);
-  t.after(kill);
+  t.after(async () => {
+    await killed(child);
+    letGo();
+  });
   await start();
   return {
     name,
@@ -66,7 +71,10 @@ export async function startNodeProcess(
     output,
     freeze: () => void child.kill("SIGSTOP"),
     thaw: () => void child.kill("SIGCONT"),
-    kill,
+    async kill() {
+      await killed(child);
+      letGo = await holdPort(boundPort);
+    },
     restart: start,
   };
 }

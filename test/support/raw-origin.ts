@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer } from "node:net";
 import type { TestContext } from "node:test";
 import { ByteLog } from "./byte-log.js";
+import { holdPort } from "./held-port.js";
 import { RawPeer } from "./raw-peer.js";
 
 /** A node that speaks in bytes: each connection is in the hands of the test, or of `onConnection`. */
@@ -32,18 +33,27 @@ export async function startRawOrigin(
     server.once("error", reject);
     server.listen(port, "127.0.0.1", resolve);
   });
-  const stop = () =>
+  const { port: boundPort } = server.address() as AddressInfo;
+  let letGo = () => {};
+  const close = () =>
     new Promise<void>((resolve) => {
       for (const peer of connections) peer.destroy();
       if (server.listening) server.close(() => resolve());
       else resolve();
     });
-  t.after(stop);
+  t.after(async () => {
+    await close();
+    letGo();
+  });
   return {
-    port: (server.address() as AddressInfo).port,
+    port: boundPort,
     connections,
     accept: () => arrivals.until(`connection ${given + 1} of a node`, () => connections[given] && connections[given++]),
-    stop,
+    async stop() {
+      const wasListening = server.listening;
+      await close();
+      if (wasListening) letGo = await holdPort(boundPort);
+    },
   };
 }
 

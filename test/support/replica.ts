@@ -1,4 +1,5 @@
 import type { TestContext } from "node:test";
+import type { Clock } from "../../src/core/clock.js";
 import type { LogFields } from "../../src/core/log.js";
 import type { NodeEdit, Registry } from "../../src/core/registry.js";
 import { RedisStore, type RedisStoreOptions } from "../../src/store/redis-store.js";
@@ -23,6 +24,9 @@ export interface Replica<S extends Store = Store> {
   stop(): Promise<void>;
 }
 
+/** A store that has gone is looked for again after this at the latest. */
+export const BACKOFF_MAX_MS = 200;
+
 /** The cluster that replicas watch. */
 export const CLUSTER = "c";
 
@@ -33,6 +37,7 @@ let started = 0;
 export function runReplica<S extends Store>(
   t: TestContext,
   make: (dependencies: ConstructorParameters<typeof RedisStore>[0]) => S,
+  clock: Clock = systemClock,
 ): Replica<S> {
   const events: ReplicaEvent[] = [];
   const told: Registry[] = [];
@@ -42,7 +47,7 @@ export function runReplica<S extends Store>(
     arrivals.wake();
   };
   const log = { debug: record("debug"), info: record("info"), warn: record("warn"), error: record("error") };
-  const store = make({ clock: systemClock, random: seeded(++started), log });
+  const store = make({ clock, random: seeded(++started), log });
   const stop = new AbortController();
   const onChange = (registry: Registry) => {
     told.push(registry);
@@ -79,8 +84,11 @@ export async function startReplica(
   t: TestContext,
   url: string,
   options: Omit<RedisStoreOptions, "url"> = {},
+  clock?: Clock,
 ): Promise<Replica<RedisStore>> {
-  const replica = runReplica(t, (dependencies) => new RedisStore(dependencies, { backoffMaxMs: 200, ...options, url }));
+  const make = (dependencies: ConstructorParameters<typeof RedisStore>[0]) =>
+    new RedisStore(dependencies, { backoffMaxMs: BACKOFF_MAX_MS, ...options, url });
+  const replica = runReplica(t, make, clock);
   await replica.store.opened();
   return replica;
 }
