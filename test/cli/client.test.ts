@@ -4,10 +4,12 @@ import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
+import { AdminClient } from "../../src/cli/remote/admin-client.js";
 import { type AdminStub, problem, startAdminStub, stubCluster, stubNode, stubState } from "../support/admin-stub.js";
 import { createAuthority } from "../support/certificates.js";
 import { runCommand } from "../support/commands.js";
 import { makeDirectory, runToEnd } from "../support/program.js";
+import { startRawOrigin } from "../support/raw-origin.js";
 
 /** Bytes that came one character each, in UTF-8. */
 const decode = (bytes: string) => Buffer.from(bytes, "latin1").toString();
@@ -306,6 +308,17 @@ describe("a command that cannot do what it was asked", () => {
       (await run(["status", "--server", server])).stderr,
       /^could not get the status: no answer from http:\S+ \(.+\)\n$/,
     );
+  });
+
+  it("gives up who is silent, and says that it is time that has run out", async (t) => {
+    const silent = await startRawOrigin(t);
+    const address = `127.0.0.1:${silent.port}`;
+    const admin = new AdminClient({ name: address, origin: `http://${address}` }, { timeoutMs: 50 });
+    await assert.rejects(admin.ask({ purpose: "get the status", path: "/v1/status" }), {
+      message: `could not get the status: ${address} did not answer in time`,
+      status: 0,
+    });
+    await admin.close();
   });
 
   it("refuses what cannot be meant before it asks anybody", async (t) => {
