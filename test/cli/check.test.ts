@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { printConfig } from "../../src/cli/print-config.js";
 import { parseConfigFile } from "../../src/config/config-file.js";
 import { type ConfigSources, resolveConfig } from "../../src/config/resolve.js";
+import { runCommand } from "../support/commands.js";
 import { makeDirectory, runToEnd } from "../support/program.js";
 
 const GOOD = `
@@ -26,8 +27,8 @@ function fileWith(t: TestContext, text: string | Buffer, name = "fnlb.yaml"): st
 }
 
 /** Exit code 2, nothing on standard output, and one line that says why. */
-async function refused(t: TestContext, args: readonly string[], reason: RegExp, env: NodeJS.ProcessEnv = {}) {
-  const { code, stdout, stderr } = await runToEnd(t, args, { env });
+async function refused(args: readonly string[], reason: RegExp, env: NodeJS.ProcessEnv = {}) {
+  const { code, stdout, stderr } = await runCommand(args, env);
   assert.deepEqual([code, stdout], [2, ""], stderr);
   assert.match(stderr, /^usage error: [^\n]+ \(fnlb --help lists all options\)\n$/);
   assert.match(stderr, reason);
@@ -38,14 +39,14 @@ describe("fnlb check", () => {
     const path = fileWith(t, GOOD);
     const expected = { code: 0, stdout: `${path}: ok, 2 clusters, 2 routes\n`, stderr: "" };
     assert.deepEqual(await runToEnd(t, ["check", path]), expected);
-    assert.deepEqual(await runToEnd(t, ["check", "--config", path]), expected);
-    assert.deepEqual(await runToEnd(t, ["check"], { env: { FNLB_CONFIG: path } }), expected);
+    assert.deepEqual(await runCommand(["check", "--config", path]), expected);
+    assert.deepEqual(await runCommand(["check"], { FNLB_CONFIG: path }), expected);
   });
 
-  it("checks flags and environment where there is no file", async (t) => {
-    const { code, stdout } = await runToEnd(t, ["check", "--nodes", "a"]);
+  it("checks flags and environment where there is no file", async () => {
+    const { code, stdout } = await runCommand(["check", "--nodes", "a"]);
     assert.deepEqual([code, stdout], [0, "flags and environment: ok, 1 cluster, 1 route\n"]);
-    await refused(t, ["check"], /environment variable FNLB_NODES must be/, { FNLB_NODES: "a,,b" });
+    await refused(["check"], /environment variable FNLB_NODES must be/, { FNLB_NODES: "a,,b" });
   });
 
   it("opens nothing", async (t) => {
@@ -53,7 +54,7 @@ describe("fnlb check", () => {
     const text = `listen: unix:${directory}/s\naccess-log: ${directory}/a\nlog-file: ${directory}/l\nnodes: name.invalid\n`;
     const path = `${directory}/fnlb.yaml`;
     writeFileSync(path, text);
-    assert.equal((await runToEnd(t, ["check", path])).code, 0);
+    assert.equal((await runCommand(["check", path])).code, 0);
     const { readdirSync } = await import("node:fs");
     assert.deepEqual(readdirSync(directory), ["fnlb.yaml"]);
   });
@@ -66,7 +67,7 @@ describe("fnlb check", () => {
       ["a: [\n", ":2:1: "],
     ]) {
       const path = fileWith(t, text);
-      await refused(t, ["check", path], new RegExp(`usage error: ${path}${place.replace("[", "\\[")}`));
+      await refused(["check", path], new RegExp(`usage error: ${path}${place.replace("[", "\\[")}`));
     }
   });
 
@@ -90,33 +91,31 @@ describe("fnlb check", () => {
       ],
     ]) {
       const path = fileWith(t, text);
-      const { code, stderr } = await runToEnd(t, ["check", path]);
+      const { code, stderr } = await runCommand(["check", path]);
       assert.equal(code, 2);
       assert.ok(stderr.startsWith(`usage error: ${path}${fault}`), stderr);
     }
-    await refused(t, ["check"], /FNLB_LOAD_HEADER: cluster "default": option "load-header" must/, {
+    await refused(["check"], /FNLB_LOAD_HEADER: cluster "default": option "load-header" must/, {
       FNLB_LOAD_HEADER: "te",
     });
   });
 
   it("refuses a file that cannot be read, or is not UTF-8, and two files", async (t) => {
     await refused(
-      t,
       ["check", "/nowhere/fnlb.yaml"],
       /option "config" must be a file that can be read \(ENOENT\), got "\/nowhere\/fnlb.yaml"/,
     );
-    await refused(t, ["check", makeDirectory(t)], /option "config" must be a file that can be read \(EISDIR\)/);
+    await refused(["check", makeDirectory(t)], /option "config" must be a file that can be read \(EISDIR\)/);
     const latin = fileWith(t, Buffer.from("check-body: \xfc\n", "latin1"));
-    await refused(t, ["check", latin], /option "config" must be a file in UTF-8/);
-    await refused(t, ["check", fileWith(t, Buffer.from("\ufeffnodes: a", "utf16le"))], /UTF-8/);
-    await refused(t, ["check", latin, "--config", latin], /two config files/);
-    await refused(t, ["check", latin, latin], /Unknown argument/);
+    await refused(["check", latin], /option "config" must be a file in UTF-8/);
+    await refused(["check", fileWith(t, Buffer.from("\ufeffnodes: a", "utf16le"))], /UTF-8/);
+    await refused(["check", latin, "--config", latin], /two config files/);
+    await refused(["check", latin, latin], /Unknown argument/);
   });
 
   it("does not start with a config that it refuses", async (t) => {
     const path = fileWith(t, "request-header: 'remove Host'\n");
     await refused(
-      t,
       ["--listen", "127.0.0.1:0", "--config", path],
       /fnlb\.yaml:1:17: cluster "default": option "request-header"/,
     );
@@ -127,10 +126,9 @@ describe("fnlb check --print", () => {
   it("shows the result and where each value comes from", async (t) => {
     const path = fileWith(t, GOOD);
     const env = { FNLB_PING_INTERVAL: "2s", FNLB_ATTEMPTS: "9" };
-    const { code, stdout, stderr } = await runToEnd(
-      t,
+    const { code, stdout, stderr } = await runCommand(
       ["check", path, "--print", "--attempts", "5", "--log-level=warn"],
-      { env },
+      env,
     );
     assert.deepEqual([code, stderr], [0, ""]);
     const lines = stdout.split("\n").map((line) => line.replace(/ {2,}#/, " #"));
@@ -150,8 +148,8 @@ describe("fnlb check --print", () => {
   });
 
   it("is a config file that comes to the same config", async (t) => {
-    const { stdout } = await runToEnd(t, ["check", fileWith(t, GOOD), "--print", "--queue", "7"]);
-    const again = await runToEnd(t, ["check", fileWith(t, stdout), "--print"]);
+    const { stdout } = await runCommand(["check", fileWith(t, GOOD), "--print", "--queue", "7"]);
+    const again = await runCommand(["check", fileWith(t, stdout), "--print"]);
     const bare = (text: string) => text.replaceAll(/ +# \S+$/gm, "");
     assert.equal(bare(again.stdout), bare(stdout));
     const sources = { file: parseConfigFile(GOOD, "f"), options: { queue: 7 } };
@@ -234,10 +232,10 @@ describe("fnlb check --print", () => {
     );
   });
 
-  it("keeps secrets to itself", async (t) => {
+  it("keeps secrets to itself", async () => {
     const secret = "sixteen bytes or more";
     const env = { FNLB_STICKY_SECRET: secret };
-    const { code, stdout } = await runToEnd(t, ["check", "--sticky-cookie", "fnlb", "--print"], { env });
+    const { code, stdout } = await runCommand(["check", "--sticky-cookie", "fnlb", "--print"], env);
     assert.equal(code, 0);
     assert.match(stdout, /^sticky-secret: \(secret\) +# FNLB_STICKY_SECRET$/m);
     assert.ok(!stdout.includes(secret));

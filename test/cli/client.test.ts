@@ -3,26 +3,31 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { describe, it, type TestContext } from "node:test";
+import { describe, it } from "node:test";
+import { AdminClient } from "../../src/cli/remote/admin-client.js";
 import { type AdminStub, problem, startAdminStub, stubCluster, stubNode, stubState } from "../support/admin-stub.js";
 import { createAuthority } from "../support/certificates.js";
-import { makeDirectory, type ProgramOptions, runToEnd as runInBytes } from "../support/program.js";
+import { runCommand } from "../support/commands.js";
+import { makeDirectory, runToEnd } from "../support/program.js";
+import { startRawOrigin } from "../support/raw-origin.js";
+
+/** Bytes that came one character each, in UTF-8. */
+const decode = (bytes: string) => Buffer.from(bytes, "latin1").toString();
 
 /** What a command prints, in UTF-8. */
-async function runToEnd(t: TestContext, args: readonly string[], options: ProgramOptions = {}) {
-  const { code, stdout, stderr } = await runInBytes(t, args, options);
-  const decode = (bytes: string) => Buffer.from(bytes, "latin1").toString();
+async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const { code, stdout, stderr } = await runCommand(args, env);
   return { code, stdout: decode(stdout), stderr: decode(stderr) };
 }
 
 /** What a command prints that asks the stub. */
-function ask(t: TestContext, stub: AdminStub, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  return runToEnd(t, [...args, "--admin", stub.address], { env });
+function ask(stub: AdminStub, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  return run([...args, "--admin", stub.address], env);
 }
 
 /** A command that fails in one line, with the exit code 1. */
-async function failed(t: TestContext, stub: AdminStub, args: readonly string[], reason: string) {
-  assert.deepEqual(await ask(t, stub, args), { code: 1, stdout: "", stderr: `${reason}\n` });
+async function failed(stub: AdminStub, args: readonly string[], reason: string) {
+  assert.deepEqual(await ask(stub, args), { code: 1, stdout: "", stderr: `${reason}\n` });
 }
 
 const CHANGED = { body: { result: "applied" } };
@@ -38,11 +43,13 @@ function twoClusters() {
 
 describe("a command that asks a running balancer", () => {
   it("shows its status as aligned text where nobody looks", async (t) => {
-    const { code, stdout, stderr } = await ask(t, await startAdminStub(t), ["status"]);
+    const { address } = await startAdminStub(t);
+    // The whole program, as a process: the others run its commands one after the other in one.
+    const { code, stdout, stderr } = await runToEnd(t, ["status", "--admin", address]);
     assert.equal(stderr, "");
     assert.equal(code, 0);
     assert.equal(
-      stdout,
+      decode(stdout),
       [
         "fnlb 1.2.3, process 4711: serving, ready, up 2h 3m, store up, fast sockets, log level info",
         "12 connections, 1 exchange, 0 tunnels, 0 queued, 48211 requests",
@@ -60,7 +67,7 @@ describe("a command that asks a running balancer", () => {
   it("lists nodes, with their clusters where there are several", async (t) => {
     const stub = await startAdminStub(t);
     assert.equal(
-      (await ask(t, stub, ["nodes"])).stdout,
+      (await ask(stub, ["nodes"])).stdout,
       [
         "NODE           STATE           WEIGHT  IN FLIGHT  CONNECTIONS  ATTEMPTS  FAULTS     P50    P99",
         "10.0.0.1:8080  serving              1          1            4     30120       0  800 µs  30 ms",
@@ -69,10 +76,10 @@ describe("a command that asks a running balancer", () => {
       ].join("\n"),
     );
     stub.state = twoClusters();
-    const { stdout } = await ask(t, stub, ["nodes"]);
+    const { stdout } = await ask(stub, ["nodes"]);
     assert.match(stdout, /^CLUSTER {2}NODE {4}STATE /);
     assert.match(stdout, /\napi {6}a:8080 {2}serving /);
-    assert.equal((await ask(t, stub, ["nodes", "--cluster", "site"])).stdout.split("\n").length, 4);
+    assert.equal((await ask(stub, ["nodes", "--cluster", "site"])).stdout.split("\n").length, 4);
     assert.equal(stub.calls.at(-1)?.path, "/v1/clusters/site/nodes");
   });
 
@@ -81,14 +88,14 @@ describe("a command that asks a running balancer", () => {
     const spaced = '{ "nodes": [],  "clusters" : [], "listeners":[], "level": "info" }';
     stub.answer = () => ({ body: spaced });
     for (const command of [["status"], ["nodes"], ["listeners"], ["log-level"], ["route", "/x"]])
-      assert.deepEqual(await ask(t, stub, [...command, "--json"]), { code: 0, stdout: `${spaced}\n`, stderr: "" });
+      assert.deepEqual(await ask(stub, [...command, "--json"]), { code: 0, stdout: `${spaced}\n`, stderr: "" });
     stub.answer = ({ method }) => (method === "PATCH" ? { body: spaced } : undefined);
-    assert.equal((await ask(t, stub, ["nodes", "enable", "a", "b", "--json"])).stdout, `${spaced}\n${spaced}\n`);
+    assert.equal((await ask(stub, ["nodes", "enable", "a", "b", "--json"])).stdout, `${spaced}\n${spaced}\n`);
   });
 
   it("gives nothing that a terminal would obey", async (t) => {
     const stub = await startAdminStub(t, stubState({}, [stubNode("evil\x1b]0;title\x07\r\nnode:80")]));
-    const { stdout } = await ask(t, stub, ["nodes"]);
+    const { stdout } = await ask(stub, ["nodes"]);
     assert.match(stdout, /\nevil\ufffd\]0;title\ufffd node:80 /);
     assert.ok([...stdout].every((char) => char === "\n" || char >= " "));
   });
@@ -132,7 +139,7 @@ describe("a command that asks a running balancer", () => {
       ],
     ];
     for (const [args, [method, path, body], line] of rows) {
-      assert.deepEqual(await ask(t, stub, ["nodes", ...args]), { code: 0, stdout: `${line}\n`, stderr: "" });
+      assert.deepEqual(await ask(stub, ["nodes", ...args]), { code: 0, stdout: `${line}\n`, stderr: "" });
       const call = stub.calls.at(-1);
       assert.deepEqual([call?.method, call?.path, call?.body], [method, `/v1/clusters/default/nodes${path}`, body]);
     }
@@ -144,7 +151,7 @@ describe("a command that asks a running balancer", () => {
       if (method === "GET") return undefined;
       return path.includes("b%3A") ? problem(404, "ERR_NOT_FOUND", 'cluster "default" has no node "b:8080"') : CHANGED;
     };
-    assert.deepEqual(await ask(t, stub, ["nodes", "disable", "a", "b", "c"]), {
+    assert.deepEqual(await ask(stub, ["nodes", "disable", "a", "b", "c"]), {
       code: 1,
       stdout: "a:8080: disabled\nc:8080: disabled\n",
       stderr:
@@ -155,16 +162,16 @@ describe("a command that asks a running balancer", () => {
   it("finds the cluster of a node, or asks for its name", async (t) => {
     const stub = await startAdminStub(t, twoClusters());
     stub.answer = ({ method }) => (method === "GET" ? undefined : CHANGED);
-    assert.equal((await ask(t, stub, ["nodes", "enable", "b"])).stdout, "b:8080: active\n");
+    assert.equal((await ask(stub, ["nodes", "enable", "b"])).stdout, "b:8080: active\n");
     assert.equal(stub.calls.at(-1)?.path, "/v1/clusters/site/nodes/b%3A8080");
-    assert.equal((await ask(t, stub, ["nodes", "enable", "a", "--cluster", "api"])).code, 0);
+    assert.equal((await ask(stub, ["nodes", "enable", "a", "--cluster", "api"])).code, 0);
     assert.equal(stub.calls.at(-1)?.path, "/v1/clusters/api/nodes/a%3A8080");
-    await failed(t, stub, ["nodes", "enable", "z"], "no cluster has a node z:8080: looked in api, site");
+    await failed(stub, ["nodes", "enable", "z"], "no cluster has a node z:8080: looked in api, site");
     for (const [command, reason] of [
       ["enable", /node a:8080 is in several clusters: name one of api, site with --cluster/],
       ["add", /there are several clusters: name one of api, site with --cluster/],
     ] as const) {
-      const { code, stderr } = await ask(t, stub, ["nodes", command, "a"]);
+      const { code, stderr } = await ask(stub, ["nodes", command, "a"]);
       assert.equal(code, 2);
       assert.match(stderr, reason);
     }
@@ -178,16 +185,13 @@ describe("a command that asks a running balancer", () => {
         return { body: method === "PUT" ? { result: "unchanged", ...(body as object) } : { level: "warn" } };
       return method === "PATCH" ? CHANGED : undefined;
     };
-    assert.equal(
-      (await ask(t, stub, ["listeners"])).stdout,
-      "LISTENER      STATE  SPEAKS\n0.0.0.0:8081  open   HTTP\n",
-    );
-    assert.equal((await ask(t, stub, ["listeners", "pause", ":8081"])).stdout, "0.0.0.0:8081: paused\n");
+    assert.equal((await ask(stub, ["listeners"])).stdout, "LISTENER      STATE  SPEAKS\n0.0.0.0:8081  open   HTTP\n");
+    assert.equal((await ask(stub, ["listeners", "pause", ":8081"])).stdout, "0.0.0.0:8081: paused\n");
     assert.equal(stub.calls.at(-1)?.path, "/v1/listeners/0.0.0.0%3A8081");
     assert.deepEqual(stub.calls.at(-1)?.body, { state: "paused" });
-    assert.equal((await ask(t, stub, ["listeners", "resume", "[::1]:80"])).stdout, "[::1]:80: open\n");
-    assert.equal((await ask(t, stub, ["log-level"])).stdout, "warn\n");
-    assert.equal((await ask(t, stub, ["log-level", "debug"])).stdout, "debug already\n");
+    assert.equal((await ask(stub, ["listeners", "resume", "[::1]:80"])).stdout, "[::1]:80: open\n");
+    assert.equal((await ask(stub, ["log-level"])).stdout, "warn\n");
+    assert.equal((await ask(stub, ["log-level", "debug"])).stdout, "debug already\n");
     assert.deepEqual(stub.calls.at(-1)?.body, { level: "debug" });
   });
 
@@ -211,7 +215,7 @@ describe("a command that asks a running balancer", () => {
         notes: ["a note"],
       },
     });
-    const { stdout } = await ask(t, stub, [
+    const { stdout } = await ask(stub, [
       "route",
       "http://h/v1?a=b&c",
       "--method",
@@ -273,11 +277,10 @@ describe("a command that cannot do what it was asked", () => {
     ] as const;
     for (const [answer, reason] of rows) {
       stub.answer = ({ method }) => (method === "PUT" ? answer : undefined);
-      await failed(t, stub, ["nodes", "add", "a"], `could not add node a:8080 to cluster default: ${reason}`);
+      await failed(stub, ["nodes", "add", "a"], `could not add node a:8080 to cluster default: ${reason}`);
     }
     stub.answer = () => ({ body: { hello: "world" } });
     await failed(
-      t,
       stub,
       ["nodes"],
       'could not list the nodes: the answer has no list "nodes", is the admin API of fnlb there?',
@@ -289,9 +292,9 @@ describe("a command that cannot do what it was asked", () => {
     const { address } = stub;
     await stub.stop();
     const refused = `could not get the status: no answer from ${address} (ECONNREFUSED); does fnlb run with --admin there?\n`;
-    assert.deepEqual(await runToEnd(t, ["status", "--admin", address]), { code: 1, stdout: "", stderr: refused });
+    assert.deepEqual(await run(["status", "--admin", address]), { code: 1, stdout: "", stderr: refused });
     const socket = `unix:${makeDirectory(t)}/none.sock`;
-    const { code, stderr } = await runToEnd(t, ["nodes", "--admin", socket]);
+    const { code, stderr } = await run(["nodes", "--admin", socket]);
     assert.equal(code, 1);
     assert.match(
       stderr,
@@ -302,9 +305,20 @@ describe("a command that cannot do what it was asked", () => {
     t.after(() => broken.close());
     const server = `http://127.0.0.1:${(broken.address() as AddressInfo).port}`;
     assert.match(
-      (await runToEnd(t, ["status", "--server", server])).stderr,
+      (await run(["status", "--server", server])).stderr,
       /^could not get the status: no answer from http:\S+ \(.+\)\n$/,
     );
+  });
+
+  it("gives up who is silent, and says that it is time that has run out", async (t) => {
+    const silent = await startRawOrigin(t);
+    const address = `127.0.0.1:${silent.port}`;
+    const admin = new AdminClient({ name: address, origin: `http://${address}` }, { timeoutMs: 50 });
+    await assert.rejects(admin.ask({ purpose: "get the status", path: "/v1/status" }), {
+      message: `could not get the status: ${address} did not answer in time`,
+      status: 0,
+    });
+    await admin.close();
   });
 
   it("refuses what cannot be meant before it asks anybody", async (t) => {
@@ -329,14 +343,14 @@ describe("a command that cannot do what it was asked", () => {
       [["completion", "tcsh"], /Unknown argument: --admin /],
     ];
     for (const [args, reason] of rows) {
-      const { code, stdout, stderr } = await ask(t, stub, args);
+      const { code, stdout, stderr } = await ask(stub, args);
       assert.equal(code, 2, stderr);
       assert.equal(stdout, "");
       assert.match(stderr, /^usage error: [^\n]+ \(fnlb [\w -]+ --help lists its options\)\n$/);
       assert.match(stderr, reason);
     }
     assert.deepEqual(stub.calls, []);
-    assert.match((await runToEnd(t, ["--nodes", "a", "status"])).stderr, /status stands in front of its options/);
+    assert.match((await run(["--nodes", "a", "status"])).stderr, /status stands in front of its options/);
   });
 });
 
@@ -355,27 +369,24 @@ describe("where the command line asks", () => {
       [["--config", config], {}],
       [[], { FNLB_CONFIG: config }],
     ] as const) {
-      const { code, stderr } = await runToEnd(t, ["nodes", ...args], { env });
+      const { code, stderr } = await run(["nodes", ...args], env);
       assert.deepEqual([code, stderr], [0, ""], JSON.stringify([args, env]));
     }
     assert.equal(stub.calls.at(-1)?.headers.authorization, "Bearer sixteen-bytes-and-more");
     assert.equal(stub.calls[0].headers.authorization, undefined);
-    assert.match(
-      (await runToEnd(t, ["nodes", "--config", config, "--admin", "127.0.0.1:1"])).stderr,
-      /127\.0\.0\.1:1 /,
-    );
+    assert.match((await run(["nodes", "--config", config, "--admin", "127.0.0.1:1"])).stderr, /127\.0\.0\.1:1 /);
   });
 
   it("hands over a token, and never shows it", async (t) => {
     const stub = await startAdminStub(t);
     const token = "a-token-of-some-length";
-    await ask(t, stub, ["nodes"], { FNLB_ADMIN_TOKEN: token });
-    await ask(t, stub, ["nodes", "--admin-token", token]);
+    await ask(stub, ["nodes"], { FNLB_ADMIN_TOKEN: token });
+    await ask(stub, ["nodes", "--admin-token", token]);
     assert.deepEqual(
       stub.calls.map(({ headers }) => headers.authorization),
       [`Bearer ${token}`, `Bearer ${token}`],
     );
-    const { code, stderr } = await ask(t, stub, ["nodes", "--admin-token", "shorter"]);
+    const { code, stderr } = await ask(stub, ["nodes", "--admin-token", "shorter"]);
     assert.equal(code, 2);
     assert.doesNotMatch(stderr, /shorter/);
   });
@@ -385,7 +396,7 @@ describe("where the command line asks", () => {
     const server = createServer((_request, response) => response.end('{"level":"info"}'));
     await new Promise<void>((resolve) => server.listen(path, resolve));
     t.after(() => server.close());
-    assert.deepEqual(await runToEnd(t, ["log-level", "--admin", `unix:${path}`]), {
+    assert.deepEqual(await run(["log-level", "--admin", `unix:${path}`]), {
       code: 0,
       stdout: "info\n",
       stderr: "",
@@ -406,7 +417,7 @@ describe("where the command line asks", () => {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     t.after(() => server.close());
     const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const asking = (args: readonly string[]) => runToEnd(t, ["log-level", "--server", url, ...args]);
+    const asking = (args: readonly string[]) => run(["log-level", "--server", url, ...args]);
     assert.deepEqual(await asking(["--ca", `${directory}/ca.pem`, "--cert", `${directory}/own.pem`]), {
       code: 0,
       stdout: "info\n",
@@ -428,13 +439,13 @@ describe("where the command line asks", () => {
       /option "key" must be given together with --cert/,
     );
     assert.match(
-      (await runToEnd(t, ["nodes", "--server", "http://h", "--ca", `${directory}/ca.pem`])).stderr,
+      (await run(["nodes", "--server", "http://h", "--ca", `${directory}/ca.pem`])).stderr,
       /option "server" must be an https/,
     );
     for (const bad of ["h:1", "ftp://h", "http://h/v1", "http://h?x"]) {
-      assert.match((await runToEnd(t, ["nodes", "--server", bad])).stderr, /option "server" must be a URL such as/);
+      assert.match((await run(["nodes", "--server", bad])).stderr, /option "server" must be a URL such as/);
     }
-    assert.doesNotMatch((await runToEnd(t, ["nodes", "--server", "http://ann:secret@h"])).stderr, /secret/);
+    assert.doesNotMatch((await run(["nodes", "--server", "http://ann:secret@h"])).stderr, /secret/);
   });
 });
 
@@ -445,17 +456,17 @@ describe("fnlb route without a server", () => {
       config,
       "clusters:\n  one: { nodes: a }\n  two: { nodes: b }\nroutes:\n  - { path: /two, cluster: two }\n  - { cluster: one }\n",
     );
-    const { code, stdout } = await runToEnd(t, ["route", "/two/x", "--config", config]);
+    const { code, stdout } = await run(["route", "/two/x", "--config", config]);
     assert.equal(code, 0);
     assert.match(stdout, /\ncluster {3}two, ring-hash\n/);
     assert.match(stdout, /\nnode {6}b:8080\nby {8}the config alone, as if all nodes were well\n/);
-    const explained = await runToEnd(t, ["route", "/x", "--nodes", "a,b,c", "--json"]);
+    const explained = await run(["route", "/x", "--nodes", "a,b,c", "--json"]);
     const { source, order } = JSON.parse(explained.stdout) as { source: string; order: readonly { id: string }[] };
     assert.equal(source, "config");
     assert.deepEqual(order.map(({ id }) => id).sort(), ["a:8080", "b:8080", "c:8080"]);
-    const nonsense = await runToEnd(t, ["route", "nonsense", "--nodes", "a"]);
+    const nonsense = await run(["route", "nonsense", "--nodes", "a"]);
     assert.deepEqual([nonsense.code, nonsense.stdout], [1, ""]);
     assert.match(nonsense.stderr, /^could not explain nonsense: ERR_BAD_REQUEST: "url" must be [^\n]+\n$/);
-    assert.match((await runToEnd(t, ["route", "/", "--nodes", "a,,b"])).stderr, /^usage error: option "nodes" must be/);
+    assert.match((await run(["route", "/", "--nodes", "a,,b"])).stderr, /^usage error: option "nodes" must be/);
   });
 });

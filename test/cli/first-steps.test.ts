@@ -1,43 +1,44 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { describe, it, type TestContext } from "node:test";
+import { describe, it } from "node:test";
 import { commandFirst } from "../../src/cli/remote/command-line.js";
 import { clearerComplaint } from "../../src/cli/unknown-words.js";
 import { problem, startAdminStub } from "../support/admin-stub.js";
+import { runCommand } from "../support/commands.js";
 import { startFunctionNode } from "../support/function-node.js";
-import { environment, makeDirectory, PROGRAM, ROOT, runProgram, runToEnd } from "../support/program.js";
+import { environment, makeDirectory, PROGRAM, ROOT, runProgram } from "../support/program.js";
 import { NO_PSEUDO_TERMINAL, runOnTerminal } from "../support/pseudo-terminal.js";
 
-async function usage(t: TestContext, args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await runToEnd(t, args);
+async function usage(args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await runCommand(args);
   assert.deepEqual([code, stdout], [2, ""], args.join(" "));
   return stderr;
 }
 
 describe("somebody who is new to the command line", () => {
-  it("is told which word was meant", async (t) => {
-    assert.match(await usage(t, ["node"]), /^usage error: Unknown argument: node; did you mean nodes\? \(/);
-    assert.match(await usage(t, ["stauts"]), /did you mean status\?/);
-    assert.match(await usage(t, ["nodes", "ad", "a"]), /Unknown arguments: ad, a; did you mean add\?/);
-    assert.match(await usage(t, ["--lissten", ":80"]), /Unknown argument: --lissten; did you mean --listen\?/);
-    assert.match(await usage(t, ["nodes", "--jsn"]), /Unknown argument: --jsn; did you mean --json\?/);
-    assert.doesNotMatch(await usage(t, ["frobnicate"]), /did you mean/);
+  it("is told which word was meant", async () => {
+    assert.match(await usage(["node"]), /^usage error: Unknown argument: node; did you mean nodes\? \(/);
+    assert.match(await usage(["stauts"]), /did you mean status\?/);
+    assert.match(await usage(["nodes", "ad", "a"]), /Unknown arguments: ad, a; did you mean add\?/);
+    assert.match(await usage(["--lissten", ":80"]), /Unknown argument: --lissten; did you mean --listen\?/);
+    assert.match(await usage(["nodes", "--jsn"]), /Unknown argument: --jsn; did you mean --json\?/);
+    assert.doesNotMatch(await usage(["frobnicate"]), /did you mean/);
   });
 
-  it("is told what is missing, before anything is asked", async (t) => {
+  it("is told what is missing, before anything is asked", async () => {
     assert.match(
-      await usage(t, ["nodes", "add"]),
+      await usage(["nodes", "add"]),
       /^usage error: the node is missing, as in: fnlb nodes add .*\(fnlb nodes add --help/,
     );
-    assert.match(await usage(t, ["route"]), /the url is missing, as in: fnlb route /);
-    for (const empty of ["", "  "]) assert.match(await usage(t, ["nodes", "remove", "a", empty]), /must not be empty/);
-    const long = await usage(t, ["nodes", "drain", "a".repeat(20_000)]);
+    assert.match(await usage(["route"]), /the url is missing, as in: fnlb route /);
+    for (const empty of ["", "  "]) assert.match(await usage(["nodes", "remove", "a", empty]), /must not be empty/);
+    const long = await usage(["nodes", "drain", "a".repeat(20_000)]);
     assert.match(long, /a node has at most 1024 characters, got 20000: a{32}[^a]/);
     assert.ok(long.length < 200);
   });
 
-  it("finds help where he looks for it", async (t) => {
-    const { stdout } = await runToEnd(t, ["nodes", "add", "--help"]);
+  it("finds help where he looks for it", async () => {
+    const { stdout } = await runCommand(["nodes", "add", "--help"]);
     assert.match(stdout, /^fnlb nodes add <node\.\.>\n/);
     for (const args of [
       ["help", "nodes", "add"],
@@ -45,9 +46,9 @@ describe("somebody who is new to the command line", () => {
       ["nodes", "--help", "add"],
       ["nodes", "add", "-h"],
     ])
-      assert.equal((await runToEnd(t, args)).stdout, stdout, args.join(" "));
-    assert.match((await runToEnd(t, ["help", "check"])).stdout, /^fnlb check \[file\]/);
-    assert.match((await runToEnd(t, ["help"])).stdout, /^fnlb \[options\]/);
+      assert.equal((await runCommand(args)).stdout, stdout, args.join(" "));
+    assert.match((await runCommand(["help", "check"])).stdout, /^fnlb check \[file\]/);
+    assert.match((await runCommand(["help"])).stdout, /^fnlb \[options\]/);
   });
 
   it("may put options in front of the command, and between its words", () => {
@@ -76,15 +77,7 @@ describe("somebody who is new to the command line", () => {
         ? { body: { result: "applied" } }
         : problem(404, "ERR_NOT_FOUND", "no such node");
     };
-    const { code, stdout, stderr } = await runToEnd(t, [
-      "--json",
-      "--admin",
-      stub.address,
-      "nodes",
-      "enable",
-      "a",
-      "b",
-    ]);
+    const { code, stdout, stderr } = await runCommand(["--json", "--admin", stub.address, "nodes", "enable", "a", "b"]);
     assert.deepEqual([code, stdout], [1, '{"result":"applied"}\n']);
     assert.match(stderr, /^could not enable node b:8080 of cluster default: 404 ERR_NOT_FOUND: [^\n]+\n$/);
   });
@@ -132,7 +125,7 @@ describe("fnlb status --watch at a balancer that runs", () => {
     await shown(/[^\d]1 request; P50, P99 since start/);
     // A rate, and times of what was just answered.
     await shown(new RegExp(`${address} +serving +\\d+(?:\\.\\d+)? +0 +1 +0 +[\\d.]+ (?:ms|s|..s) `));
-    await runToEnd(t, ["nodes", "drain", address, "--admin", admin]);
+    await runCommand(["nodes", "drain", address, "--admin", admin]);
     await shown(new RegExp(`${address} +draining `));
     assert.ok(!/\[3\dm/.test(watch.screen.text), "there is no colour with NO_COLOR");
     program.signal("SIGTERM");

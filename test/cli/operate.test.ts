@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { get } from "node:http";
 import { describe, it, type TestContext } from "node:test";
+import { runCommand } from "../support/commands.js";
 import { startGatedNode } from "../support/gated-node.js";
-import { makeDirectory, type Program, runProgram, runToEnd } from "../support/program.js";
+import { makeDirectory, type Program, runProgram } from "../support/program.js";
 import { NO_PSEUDO_TERMINAL, runOnTerminal } from "../support/pseudo-terminal.js";
 
 /** A balancer over these nodes, and how to say something to it. */
@@ -10,7 +11,7 @@ async function operated(t: TestContext, nodes: string, more: readonly string[] =
   const admin = `unix:${makeDirectory(t)}/admin.sock`;
   const program = runProgram(t, ["--listen", "127.0.0.1:0", "--nodes", nodes, "--admin", admin, ...more]);
   const port = await program.port();
-  const run = (...args: readonly string[]) => runToEnd(t, [...args, "--admin", admin]);
+  const run = (...args: readonly string[]) => runCommand([...args, "--admin", admin]);
   return { program, port, admin, run };
 }
 
@@ -138,7 +139,7 @@ describe("an operator at the command line", () => {
     assert.equal((await run("listeners", "pause", address)).stdout, `${address}: paused\n`);
     assert.match((await run("listeners")).stdout, new RegExp(`\\n${address} {2}paused {2}HTTP\\n`));
     assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 503);
-    const ill = await runToEnd(t, ["healthcheck"], { env: { FNLB_ADMIN: admin } });
+    const ill = await runCommand(["healthcheck"], { FNLB_ADMIN: admin });
     assert.deepEqual(ill, { code: 1, stdout: "", stderr: "unhealthy: HTTP/1.1 503 Service Unavailable, paused\n" });
     assert.equal((await run("listeners", "resume", address)).stdout, `${address}: open\n`);
     assert.equal((await run("healthcheck")).code, 0);

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { createServer as createTcpServer } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { certificateFiles, createAuthority } from "../support/certificates.js";
+import { runCommand } from "../support/commands.js";
 import { startFunctionNode } from "../support/function-node.js";
-import { type Program, runProgram, runToEnd } from "../support/program.js";
+import { type Program, runProgram } from "../support/program.js";
 import { connectClient } from "../support/raw-peer.js";
 import { connectTlsClient } from "../support/tls-peers.js";
 
@@ -25,8 +26,8 @@ async function visit(t: TestContext, port: number, options: object = {}) {
 }
 
 /** Ends before it serves anything, with the code for a bad option, and says so in one line. */
-async function refused(t: TestContext, args: readonly string[], reason: RegExp) {
-  const { code, stdout, stderr } = await runToEnd(t, args);
+async function refused(args: readonly string[], reason: RegExp) {
+  const { code, stdout, stderr } = await runCommand(args);
   assert.equal(code, 2, stderr);
   assert.match(stderr, /^usage error: [^\n]+\n$/);
   assert.match(stderr, reason);
@@ -78,10 +79,10 @@ describe("fnlb --tls-listen", () => {
     const args = ["--tls-cert", pem, "--trust-proxy", "127.0.0.1"];
     const [program] = await start(t, args, ["--proxy-tls-listen", "127.0.0.1:0"]);
     const [address] = await program.addresses();
-    const { code, stderr } = await runToEnd(t, ["healthcheck", "--proxy-tls-listen", address, ...args]);
+    const { code, stderr } = await runCommand(["healthcheck", "--proxy-tls-listen", address, ...args]);
     assert.deepEqual([code, stderr], [0, ""]);
     // Without a header in front there is nothing to hear.
-    const bare = await runToEnd(t, ["healthcheck", "--tls-listen", address, "--tls-cert", pem]);
+    const bare = await runCommand(["healthcheck", "--tls-listen", address, "--tls-cert", pem]);
     assert.equal(bare.code, 1);
   });
 
@@ -91,39 +92,26 @@ describe("fnlb --tls-listen", () => {
     const other = files.writePair("second", second);
     const free = await freePort();
     const start = (...args: string[]) => ["--listen", `127.0.0.1:${free}`, ...LISTEN, ...args];
-    await refused(t, start("--tls-cert", "/nowhere.crt"), /file "\/nowhere\.crt" must be readable, got ENOENT/);
-    await refused(t, start("--tls-cert", certFile), /first\.crt" must hold a PEM private key, got none/);
+    await refused(start("--tls-cert", "/nowhere.crt"), /file "\/nowhere\.crt" must be readable, got ENOENT/);
+    await refused(start("--tls-cert", certFile), /first\.crt" must hold a PEM private key, got none/);
     await refused(
-      t,
       start("--tls-cert", certFile, "--tls-key", other.keyFile),
       /second\.key" must hold the key of the first certificate in ".*first\.crt", got another key/,
     );
-    await refused(
-      t,
-      start("--tls-cert", files.write("empty", ""), "--tls-key", keyFile),
-      /empty" must hold a PEM cert/,
-    );
-    await refused(t, start(), /option "tls-listen" must be given with --tls-cert/);
-    await refused(
-      t,
-      ["--tls-cert", certFile, "--tls-key", keyFile],
-      /"tls-cert" must be left out without --tls-listen/,
-    );
-    await refused(t, ["--nodes", "https://a", "--node-tls-ca", "/nowhere.ca"], /file "\/nowhere\.ca" must be readable/);
-    await refused(
-      t,
-      ["--nodes", "a:443", "--node-tls-ca", certFile],
-      /"node-tls-ca" must be left out where no node is/,
-    );
+    await refused(start("--tls-cert", files.write("empty", ""), "--tls-key", keyFile), /empty" must hold a PEM cert/);
+    await refused(start(), /option "tls-listen" must be given with --tls-cert/);
+    await refused(["--tls-cert", certFile, "--tls-key", keyFile], /"tls-cert" must be left out without --tls-listen/);
+    await refused(["--nodes", "https://a", "--node-tls-ca", "/nowhere.ca"], /file "\/nowhere\.ca" must be readable/);
+    await refused(["--nodes", "a:443", "--node-tls-ca", certFile], /"node-tls-ca" must be left out where no node is/);
     await assert.rejects(connectClient(t, free), { code: "ECONNREFUSED" });
   });
 
   it("are found by fnlb check as well", async (t) => {
-    await refused(t, ["check", ...LISTEN, "--tls-cert", "/nowhere.crt"], /file "\/nowhere\.crt" must be readable/);
+    await refused(["check", ...LISTEN, "--tls-cert", "/nowhere.crt"], /file "\/nowhere\.crt" must be readable/);
     const nodes = ["--nodes", "https://a", "--node-tls-ca", "/nowhere.ca"];
-    await refused(t, ["check", ...nodes], /file "\/nowhere\.ca" must be readable/);
+    await refused(["check", ...nodes], /file "\/nowhere\.ca" must be readable/);
     const pem = certificateFiles(t).write("first.pem", first.cert + first.key);
-    const { code, stdout } = await runToEnd(t, ["check", ...LISTEN, "--tls-cert", pem]);
+    const { code, stdout } = await runCommand(["check", ...LISTEN, "--tls-cert", pem]);
     assert.deepEqual([code, stdout], [0, "flags and environment: ok, 1 cluster, 1 route\n"]);
   });
 
@@ -187,12 +175,12 @@ describe("fnlb healthcheck", () => {
     const pem = files.write("first.pem", first.cert + first.key);
     const program = runProgram(t, [...LISTEN, "--tls-cert", pem, "--tls-min-version", "1.3"]);
     const [address] = await program.addresses();
-    assert.deepEqual(await runToEnd(t, ["healthcheck", "--tls-listen", address, "--tls-cert", pem]), {
+    assert.deepEqual(await runCommand(["healthcheck", "--tls-listen", address, "--tls-cert", pem]), {
       code: 0,
       stdout: "",
       stderr: "",
     });
-    const { code, stderr } = await runToEnd(t, ["healthcheck", "--listen", address]);
+    const { code, stderr } = await runCommand(["healthcheck", "--listen", address]);
     assert.equal(code, 1, "in the clear there is nobody");
     assert.match(stderr, /^unhealthy: [^\n]+\n$/);
   });
@@ -200,7 +188,7 @@ describe("fnlb healthcheck", () => {
   it("says in one line that nobody speaks TLS there", async (t) => {
     const pem = certificateFiles(t).write("first.pem", first.cert + first.key);
     const [address] = await runProgram(t, ["--listen", "127.0.0.1:0"]).addresses();
-    const { code, stderr } = await runToEnd(t, ["healthcheck", "--tls-listen", address, "--tls-cert", pem]);
+    const { code, stderr } = await runCommand(["healthcheck", "--tls-listen", address, "--tls-cert", pem]);
     assert.equal(code, 1);
     assert.match(stderr, /^unhealthy: [^\n]+\n$/);
   });
@@ -212,9 +200,9 @@ describe("fnlb healthcheck", () => {
     const socket = `unix:${files.write("socket", "").replace(/socket$/, "fnlb.sock")}`;
     const program = runProgram(t, [...LISTEN, "--listen", socket, ...strict]);
     const address = (await program.addresses(2)).find((one) => one !== socket) ?? "";
-    const both = await runToEnd(t, ["healthcheck", "--tls-listen", address, "--listen", socket, ...strict]);
+    const both = await runCommand(["healthcheck", "--tls-listen", address, "--listen", socket, ...strict]);
     assert.deepEqual([both.code, both.stderr], [0, ""]);
-    const { code, stderr } = await runToEnd(t, ["healthcheck", "--tls-listen", address, ...strict]);
+    const { code, stderr } = await runCommand(["healthcheck", "--tls-listen", address, ...strict]);
     assert.equal(code, 1);
     assert.match(stderr, /^unhealthy: every listener requires certificates of clients, [^\n]+\n$/);
   });

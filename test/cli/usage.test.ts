@@ -3,15 +3,16 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { describe, it, type TestContext } from "node:test";
+import { describe, it } from "node:test";
 import { GROUPS } from "../../src/config/option-row.js";
 import { environmentName, OPTION_LIST } from "../../src/config/options.js";
+import { runCommand } from "../support/commands.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { makeDirectory, ROOT, runProgram, runToEnd } from "../support/program.js";
 
 /** One line on standard error that matches, exit code 2, and nothing served. */
-async function refused(t: TestContext, args: readonly string[], reason: RegExp, env: NodeJS.ProcessEnv = {}) {
-  const { code, stdout, stderr } = await runToEnd(t, args, { env });
+async function refused(args: readonly string[], reason: RegExp, env: NodeJS.ProcessEnv = {}) {
+  const { code, stdout, stderr } = await runCommand(args, env);
   const what = `${args.join(" ")}: ${stderr}`;
   assert.equal(code, 2, what);
   assert.match(stderr, /^usage error: [^\n]+ \(fnlb --help lists all options\)\n$/, what);
@@ -54,9 +55,9 @@ describe("the command line", () => {
       assert.equal(response.headers.get("x-node"), "a");
     });
 
-  it("FA2: lists every option under its heading, with its default and its variable", async (t) => {
+  it("FA2: lists every option under its heading, with its default and its variable", async () => {
     for (const flag of ["--help", "-help", "-h"]) {
-      const { code, stdout, stderr } = await runToEnd(t, [flag]);
+      const { code, stdout, stderr } = await runCommand([flag]);
       assert.equal(code, 0);
       assert.equal(stderr, "");
       for (const group of GROUPS) assert.ok(stdout.includes(`\n${group}:\n`), group);
@@ -75,39 +76,45 @@ describe("the command line", () => {
     assert.deepEqual(await runToEnd(t, ["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" });
   });
 
-  it("FA2: refuses what it does not know", async (t) => {
-    await refused(t, ["--bogus"], /bogus/);
-    await refused(t, ["-bogus", "1"], /bogus/);
-    await refused(t, ["--port", "8081"], /port/);
-    await refused(t, ["--list", ":0"], /list/);
-    await refused(t, ["--pingInterval", "1s"], /pingInterval/);
-    await refused(t, ["sreve"], /sreve/);
-    await refused(t, ["--", "x"], /x/);
-    await refused(t, ["demo", "x"], /x/);
+  it("FA2: ends with 2 when it is called wrongly, and serves nothing", async (t) => {
+    const { code, stdout, stderr } = await runToEnd(t, ["--bogus"]);
+    assert.deepEqual([code, stdout], [2, ""]);
+    assert.match(stderr, /^usage error: [^\n]*bogus[^\n]*\n$/);
   });
 
-  it("refuses missing, repeated and bad values, and names the option", async (t) => {
-    await refused(t, ["--nodes"], /nodes/);
-    await refused(t, ["--nodes="], /option "nodes" must be/);
-    await refused(t, ["--nodes", "--listen", ":0"], /nodes/);
-    await refused(t, ["--no-nodes"], /nodes/);
-    await refused(t, ["--nodes", "a", "--nodes", "b"], /option "nodes" must be given once/);
-    await refused(t, ["--attempts", "1", "-attempts", "2"], /option "attempts" must be given once/);
-    await refused(t, ["--nodes", "a,,b"], /option "nodes" .*empty item/);
-    await refused(t, ["--nodes", "ftp://a"], /option "nodes" .*"ftp:\/\/a"/);
-    await refused(t, ["--ping-interval", "-5s"], /option "ping-interval" must be a time/);
-    await refused(t, ["--ping-interval", "NaN"], /option "ping-interval" must be a time/);
-    await refused(t, ["--hash", "md5"], /option "hash" must be one of fast, ketama, got "md5"/);
-    await refused(t, ["--request-id=maybe"], /option "request-id" must be true or false/);
-    await refused(t, ["--listen", "8081"], /option "listen" must be an address/);
-    await refused(t, ["--log-file", "/nowhere/at/all"], /option "log-file" must be a file/);
-    await refused(t, ["--access-log", "/nowhere/at/all"], /option "access-log" must be a file/);
-    await refused(t, ["demo", "--nodes", "a"], /option "nodes" must be left out/);
+  it("FA2: refuses what it does not know", async () => {
+    await refused(["--bogus"], /bogus/);
+    await refused(["-bogus", "1"], /bogus/);
+    await refused(["--port", "8081"], /port/);
+    await refused(["--list", ":0"], /list/);
+    await refused(["--pingInterval", "1s"], /pingInterval/);
+    await refused(["sreve"], /sreve/);
+    await refused(["--", "x"], /x/);
+    await refused(["demo", "x"], /x/);
   });
 
-  it("names the variable when that is what is wrong", async (t) => {
-    await refused(t, [], /environment variable FNLB_NODES must be/, { FNLB_NODES: "a,,b" });
-    await refused(t, ["healthcheck"], /environment variable FNLB_LISTEN must be/, { FNLB_LISTEN: "8081" });
+  it("refuses missing, repeated and bad values, and names the option", async () => {
+    await refused(["--nodes"], /nodes/);
+    await refused(["--nodes="], /option "nodes" must be/);
+    await refused(["--nodes", "--listen", ":0"], /nodes/);
+    await refused(["--no-nodes"], /nodes/);
+    await refused(["--nodes", "a", "--nodes", "b"], /option "nodes" must be given once/);
+    await refused(["--attempts", "1", "-attempts", "2"], /option "attempts" must be given once/);
+    await refused(["--nodes", "a,,b"], /option "nodes" .*empty item/);
+    await refused(["--nodes", "ftp://a"], /option "nodes" .*"ftp:\/\/a"/);
+    await refused(["--ping-interval", "-5s"], /option "ping-interval" must be a time/);
+    await refused(["--ping-interval", "NaN"], /option "ping-interval" must be a time/);
+    await refused(["--hash", "md5"], /option "hash" must be one of fast, ketama, got "md5"/);
+    await refused(["--request-id=maybe"], /option "request-id" must be true or false/);
+    await refused(["--listen", "8081"], /option "listen" must be an address/);
+    await refused(["--log-file", "/nowhere/at/all"], /option "log-file" must be a file/);
+    await refused(["--access-log", "/nowhere/at/all"], /option "access-log" must be a file/);
+    await refused(["demo", "--nodes", "a"], /option "nodes" must be left out/);
+  });
+
+  it("names the variable when that is what is wrong", async () => {
+    await refused([], /environment variable FNLB_NODES must be/, { FNLB_NODES: "a,,b" });
+    await refused(["healthcheck"], /environment variable FNLB_LISTEN must be/, { FNLB_LISTEN: "8081" });
   });
 
   it("is configured by the environment, where flags win and the variables of Kubernetes mean nothing", async (t) => {

@@ -3,7 +3,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { COMMANDS } from "../../src/cli/remote/commands.js";
-import { makeDirectory, ROOT, runProgram, runToEnd } from "../support/program.js";
+import { runCommand } from "../support/commands.js";
+import { makeDirectory, ROOT, runProgram } from "../support/program.js";
 
 const PAGE = readFileSync(join(ROOT, "docs/cli.md"), "utf8");
 const CONFIG = /^```yaml\n([\s\S]*?)^```$/m.exec(PAGE)?.[1] ?? "";
@@ -44,7 +45,7 @@ describe("docs/cli.md", () => {
         .slice(1)
         .map((word) => word.replace(/^'(.*)'$/, "$1"))
         .map((word) => (word === ":8081" ? address : word === "fnlb.yaml" ? file : word));
-      const { code, stdout, stderr } = await runToEnd(t, args, { env: { FNLB_ADMIN: admin } });
+      const { code, stdout, stderr } = await runCommand(args, { FNLB_ADMIN: admin });
       assert.deepEqual([code, stderr], [0, ""], line);
       const printed = Buffer.from(stdout, "latin1")
         .toString()

@@ -9,7 +9,7 @@ import { POLICIES, type PolicyName } from "../../src/core/policies/table.js";
 import { localNode, oneCluster, startBalancer, type TestBalancer } from "../support/balancer.js";
 import { startDnsServer } from "../support/dns-server.js";
 import { FakeClock } from "../support/fake-clock.js";
-import { startFunctionNodes } from "../support/function-node.js";
+import { type FunctionNode, startFunctionNodes } from "../support/function-node.js";
 import { startManyNodes } from "../support/many-nodes.js";
 import { connectClient, type RawClient } from "../support/raw-peer.js";
 
@@ -360,22 +360,24 @@ describe("a cluster whose nodes are in a file", () => {
     const started = await startBalancer(t, { nodes: [], discover: source(`file:${path}`), ...OFTEN });
     const { state, failed, stop } = startLoad(t, started.port);
     let running = nodes.slice(0, 2);
+    const stopped: FunctionNode[] = [];
     for (let round = 1; round <= 8; round++) {
       const next = [0, 1, 2].map((offset) => nodes[(round * 2 + offset) % nodes.length]);
-      for (const node of next) if (!running.includes(node)) await node.start().catch(() => {});
+      for (const node of stopped.splice(0)) await node.start();
       list(next);
       await untilNodes(
         started,
         next.map(({ address }) => address),
       );
-      // Whoever is not listed any more may go once nobody has a connection to it.
+      const { answered } = state;
+      await started.until("requests with these nodes", () => state.answered >= answered + 100);
+      // Whoever is not listed any more may go once nobody has a connection to it; dials of before have come by now.
       for (const node of running.filter((one) => !next.includes(one))) {
         await started.until("its connections to close", () => node.connections === 0);
         await node.stop();
+        stopped.push(node);
       }
       running = next;
-      const { answered } = state;
-      await started.until("requests with these nodes", () => state.answered >= answered + 100);
     }
     await stop();
     assert.deepEqual(failed, []);

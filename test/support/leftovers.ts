@@ -34,7 +34,15 @@ function leftovers(): string[] {
   ];
 }
 
+const shared: (() => Promise<void>)[] = [];
+
+/** What the tests of a file share is ended behind the last of them, and then counts as all else. */
+export function shareUntilEnd(end: () => Promise<void>): void {
+  shared.push(end);
+}
+
 async function requireNothing(): Promise<void> {
+  for (const end of shared) await end();
   const untilMs = performance.now() + PATIENCE_MS;
   while (leftovers().length > 0) {
     const left = leftovers();

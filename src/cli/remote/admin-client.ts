@@ -1,4 +1,4 @@
-import { Client, errors } from "undici";
+import type { Client } from "undici";
 import type { AdminPlace } from "./admin-place.js";
 import { Failure } from "./display/failure.js";
 import { plainText } from "./display/text-width.js";
@@ -34,6 +34,8 @@ export class Refusal extends Failure {
 }
 
 const CONNECT_TIMEOUT_MS = 3000;
+/** Of undici: its class would have to be loaded to be compared with. */
+const CONNECT_TIMEOUT_CODE = "UND_ERR_CONNECT_TIMEOUT";
 /** For the whole exchange. */
 const TIMEOUT_MS = 10_000;
 /** Thousands of nodes, and the end of what a confused server may send. */
@@ -42,32 +44,25 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 /** Asks the admin API of one balancer, over one connection. Whatever goes wrong is a `Refusal` that names the purpose. */
 export class AdminClient {
   readonly place: AdminPlace;
-  readonly #client: Client;
   readonly #timeoutMs: number;
+  #client: Promise<Client> | undefined;
 
   constructor(place: AdminPlace, { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {}) {
     this.place = place;
     this.#timeoutMs = timeoutMs;
-    const { socketPath, tls } = place;
-    this.#client = new Client(place.origin, {
-      connect: {
-        timeout: Math.min(timeoutMs, CONNECT_TIMEOUT_MS),
-        ...(socketPath === undefined ? {} : { socketPath }),
-        ...tls,
-      },
-      maxResponseSize: ANSWER_BYTES_MAX,
-    });
   }
 
   /** Rejects with a `Refusal`. `signal` gives the answer up. */
   async ask(request: AdminRequest, signal?: AbortSignal): Promise<AdminAnswer> {
     const { purpose, method = "GET", path, body } = request;
     const { token } = this.place;
+    this.#client ??= this.#open();
+    const client = await this.#client;
     const deadline = AbortSignal.timeout(this.#timeoutMs);
     let status: number;
     let text: string;
     try {
-      const response = await this.#client.request({
+      const response = await client.request({
         method,
         path,
         headers: {
@@ -96,14 +91,29 @@ export class AdminClient {
   }
 
   /** What runs is given up. */
-  close(): Promise<void> {
-    return this.#client.destroy();
+  async close(): Promise<void> {
+    await (await this.#client)?.destroy();
+  }
+
+  /** Loaded by the first question: to load the client takes longer than most commands, of which many ask nobody. */
+  async #open(): Promise<Client> {
+    const { Client } = await import("undici");
+    const { origin, socketPath, tls } = this.place;
+    return new Client(origin, {
+      connect: {
+        timeout: Math.min(this.#timeoutMs, CONNECT_TIMEOUT_MS),
+        ...(socketPath === undefined ? {} : { socketPath }),
+        ...tls,
+      },
+      maxResponseSize: ANSWER_BYTES_MAX,
+    });
   }
 
   /** Why nobody answered. */
   #silence(error: unknown): string {
     const { name } = this.place;
-    if (error instanceof errors.ConnectTimeoutError || (error instanceof Error && error.name === "TimeoutError")) {
+    const isLate = error instanceof Error && (error.name === "TimeoutError" || codeOf(error) === CONNECT_TIMEOUT_CODE);
+    if (isLate) {
       return `${name} did not answer in time`;
     }
     const reason = reasonOf(error);
@@ -127,8 +137,13 @@ function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // Several addresses of one name failed, each in its own way.
   if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
-  const { code } = error as NodeJS.ErrnoException;
+  const code = codeOf(error);
   return plainText(code === undefined || code.startsWith("UND_ERR") ? error.message : code);
+}
+
+/** Of the system or of the client; undefined where it has none. */
+function codeOf(error: Error): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
 }
 
 /** Undefined for what is no JSON object. */
