@@ -21,6 +21,14 @@ export function short(value) {
 }
 
 /**
+ * A number a second: always with a tenth below ten, so that it does not jump between 8 and 8.5.
+ * @param {number | null | undefined} value
+ */
+export function perSecond(value) {
+  return value === null || value === undefined || value === 0 || value >= 9.95 ? short(value) : value.toFixed(1);
+}
+
+/**
  * Milliseconds with a unit: 0.42 ms, 8.1 ms, 140 ms, 2.4 s.
  * @param {number | null | undefined} ms
  */

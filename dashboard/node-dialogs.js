@@ -241,7 +241,8 @@ export class NodeDialog {
       Attempts: short(node.attempts),
       Faults: short(node.faults),
       "Failed dials": short(node.dialsFailed),
-      Connections: `${short(node.connections)}, ${short(node.idleConnections)} idle`,
+      Connections: short(node.connections),
+      "Idle connections": short(node.idleConnections),
       "In flight": short(node.inFlight),
       Breaker: node.breaker,
       Checks: node.check,
@@ -251,7 +252,8 @@ export class NodeDialog {
     };
     Object.entries(facts).forEach(([name, value], index) => {
       const row = this.#facts.children[index] ?? this.#facts.appendChild(create("div"));
-      if (row.childElementCount === 0) row.append(create("dt", "", name), create("dd"));
+      if (row.childElementCount === 0) row.append(create("dt"), create("dd"));
+      setText(find(row, "dt"), name);
       setText(find(row, "dd"), value);
     });
   }

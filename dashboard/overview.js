@@ -1,5 +1,5 @@
 import { byId, setText } from "./document.js";
-import { counted, duration, latency, percent, short } from "./format.js";
+import { counted, duration, latency, percent, perSecond, short } from "./format.js";
 import { Plot, roundTop } from "./plot.js";
 import { inWords, last } from "./series.js";
 import { badge, toneOf } from "./states.js";
@@ -52,8 +52,8 @@ export class Overview {
   draw(total) {
     const rate = last(total.rate);
     const errors = last(total.errors);
-    setText(byId("rate"), short(rate));
-    setText(byId("errors"), short(errors));
+    setText(byId("rate"), perSecond(rate));
+    setText(byId("errors"), perSecond(errors));
     byId("errors").classList.toggle("bad", (errors ?? 0) > 0);
     setText(byId("errors-unit"), errors && rate ? `/s, ${percent(Math.min(1, errors / rate))}` : "/s");
     setText(byId("p99"), latency(last(total.p99Ms)));
@@ -61,8 +61,8 @@ export class Overview {
     const rateTop = roundTop([total.rate], 1);
     const errorsTop = roundTop([total.errors], 1);
     const p99Top = roundTop([total.p99Ms], 1);
-    this.#ratePlot.draw(total, { top: rateTop, text: inWords("Requests a second", total.rate, short) });
-    this.#errorsPlot.draw(total, { top: errorsTop, text: inWords("Errors a second", total.errors, short) });
+    this.#ratePlot.draw(total, { top: rateTop, text: inWords("Requests a second", total.rate, perSecond) });
+    this.#errorsPlot.draw(total, { top: errorsTop, text: inWords("Errors a second", total.errors, perSecond) });
     const p99Words = inWords("p99 of the time to the head of a response", total.p99Ms, latency);
     this.#latencyPlot.draw(total, { top: p99Top, text: p99Words });
     setText(byId("rate-top"), `0 to ${short(rateTop)}`);
