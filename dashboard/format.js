@@ -4,6 +4,7 @@ const DAY_MS = 24 * HOUR_MS;
 
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const TENTHS = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const DAY = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 /** Stands where nothing is known. */
@@ -59,6 +60,11 @@ export function duration(ms) {
 /** @param {number} ms since the epoch */
 export function timeOfDay(ms) {
   return CLOCK.format(ms);
+}
+
+/** @param {number} ms since the epoch */
+export function dayOf(ms) {
+  return DAY.format(ms);
 }
 
 /**

@@ -23,14 +23,11 @@ export class Overview {
 
   /** @param {import("./shapes.js").StatusShape} status */
   update(status) {
-    const { version, pid, uptimeMs, ready, store, nodes, clusters, listeners } = status;
+    const { version, pid, uptimeMs, store, nodes, clusters, listeners } = status;
     setText(byId("process"), `${version} · process ${pid} · up ${duration(uptimeMs)}`);
     const { word, shape, tone } = conditionOf(status);
     show(this.#state, word, () => badge(shape, tone, word));
     const serving = nodes.filter(({ states }) => states.includes("serving")).length;
-    const down = nodes.filter(({ states }) => toneOf(states) === "bad").length;
-    // Seen from another tab as well.
-    document.title = `${ready ? "" : `${word} · `}${down === 0 ? "" : `${down} down · `}fnlb`;
     const count = `${serving} of ${counted(nodes.length, "node")} serving`;
     const troubles = [...unservedOf(clusters), ...pausedOf(listeners)];
     const noteTone = troubles.length > 0 ? "bad" : serving < nodes.length ? "warn" : "";
@@ -69,6 +66,15 @@ export class Overview {
     setText(byId("errors-top"), `0 to ${short(errorsTop)}`);
     setText(byId("p99-top"), `0 to ${latency(p99Top)}`);
   }
+}
+
+/**
+ * Seen from other tabs, while nothing else of the page is.
+ * @param {import("./shapes.js").StatusShape} status
+ */
+export function titleOf(status) {
+  const down = status.nodes.filter(({ states }) => toneOf(states) === "bad").length;
+  return `${status.ready ? "" : `${conditionOf(status).word} · `}${down === 0 ? "" : `${down} down · `}fnlb`;
 }
 
 /**

@@ -59,9 +59,10 @@ export class Ring {
   }
 
   /**
-   * Asks how the ring of a cluster looks now.
+   * Asks how the ring of a cluster looks now; false where that is to be asked again.
    * @param {string} cluster
    * @param {readonly string[]} ids in the order of the rows, whose hues the arcs have
+   * @returns {Promise<boolean>}
    */
   async load(cluster, ids) {
     const drawn = ++this.#drawn;
@@ -69,10 +70,12 @@ export class Ring {
       /** @type {RingView} */
       const view = await call(`v1/clusters/${encodeURIComponent(cluster)}/ring?sectors=${SECTORS}`);
       if (drawn === this.#drawn) this.#draw(view, ids);
+      return true;
     } catch (error) {
-      if (drawn !== this.#drawn) return;
+      if (drawn !== this.#drawn) return true;
       const isWithout = error instanceof ApiError && error.status === 404;
-      this.clear(isWithout ? "The policy of this cluster has no ring." : "The ring could not be had.");
+      this.clear(isWithout ? "The policy of this cluster has no ring." : "The ring could not be had; asking again.");
+      return isWithout;
     }
   }
 

@@ -48,7 +48,7 @@ describe("the looks of the dashboard", { skip: WITHOUT_CHROMIUM }, () => {
     const stub = await startPageStub(t, ringOf([]));
     stub.send("status", stubStatus(nodes));
     const { page } = await openPage(t, browser, stub.url);
-    await page.waitForFunction("document.querySelector('#rate-plot svg').ariaLabel?.endsWith('nothing known yet')");
+    await page.locator("#rate-plot svg[aria-label$='nothing known yet']").waitFor({ state: "attached" });
     const point = { rate: 12_345, errors: 1234, p50Ms: 812, p99Ms: 12_345, inFlight: 1234 };
     const clusters = [{ name: "a", ...point, nodes: nodes.map(({ id }) => ({ id, ...point })) }];
     stub.send("sample", { sequence: 2, atMs: 0, total: point, clusters });
