@@ -31,21 +31,29 @@ let question;
 /**
  * A request with the token; asks for one where the API wants it, and rejects with an `ApiError` where it is not given.
  * @param {string} path relative to the page
- * @param {RequestInit & { readonly answerMs?: number }} [init] with the longest time that an answer may take
+ * @param {RequestInit & { readonly answerMs?: number, readonly headMs?: number }} [init] with the longest time that
+ * an answer may take, or its head alone
  * @returns {Promise<Response>}
  */
-export async function request(path, { answerMs, ...init } = {}) {
+export async function request(path, { answerMs, headMs, ...init } = {}) {
   for (;;) {
     const token = sessionStorage.getItem(TOKEN_ITEM);
     const headers = new Headers(init.headers);
     if (token !== null) headers.set("authorization", `Bearer ${token}`);
     // Each try has its own time: somebody may have looked for the token in between.
-    const signal = answerMs === undefined ? (init.signal ?? null) : AbortSignal.timeout(answerMs);
-    const response = await fetch(path, { ...init, signal, headers, cache: "no-store" }).catch((error) => {
-      if (init.signal?.aborted === true) throw error;
-      const isLate = error instanceof DOMException && error.name === "TimeoutError";
-      throw new ApiError(0, isLate ? `no answer within ${ANSWER_MS / 1000} s` : "no answer from the balancer");
-    });
+    const head = new AbortController();
+    const timer =
+      headMs === undefined ? 0 : setTimeout(() => head.abort(new DOMException("no head", "TimeoutError")), headMs);
+    const answer = answerMs === undefined ? [] : [AbortSignal.timeout(answerMs)];
+    const signal = AbortSignal.any([head.signal, ...answer, ...(init.signal ? [init.signal] : [])]);
+    const response = await fetch(path, { ...init, signal, headers, cache: "no-store" })
+      .catch((error) => {
+        if (init.signal?.aborted === true) throw error;
+        const isLate = error instanceof DOMException && error.name === "TimeoutError";
+        const limitMs = answerMs ?? headMs ?? 0;
+        throw new ApiError(0, isLate ? `no answer within ${limitMs / 1000} s` : "no answer from the balancer");
+      })
+      .finally(() => clearTimeout(timer));
     if (response.ok) return response;
     if (response.status !== 401) throw await problemOf(response);
     // Meanwhile somebody else may have asked, and got another one.

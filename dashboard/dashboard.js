@@ -1,12 +1,12 @@
 // The page: reads the stream of events and keeps what is shown in step with it. Nothing is drawn twice in a frame.
 import { ApiError, call, nodePath } from "./api.js";
 import { byId, create, find, once, setText } from "./document.js";
-import { short, timeOfDay } from "./format.js";
+import { dayOf, short, timeOfDay } from "./format.js";
 import { AddDialog, NodeDialog } from "./node-dialogs.js";
-import { Overview } from "./overview.js";
+import { Overview, titleOf } from "./overview.js";
 import { Ring } from "./ring.js";
 import { clusterNote, Rows } from "./rows.js";
-import { append, copyOf, emptySeries } from "./series.js";
+import { append, copyOf, emptySeries, SAMPLES_MAX } from "./series.js";
 import { Changes } from "./states.js";
 import { runStream } from "./stream.js";
 import { Tabs } from "./tabs.js";
@@ -26,6 +26,7 @@ const RING_MS = 1000;
 
 const link = byId("link");
 const lost = byId("lost");
+const back = byId("back");
 const message = byId("message");
 const overview = new Overview();
 const changes = new Changes();
@@ -46,8 +47,10 @@ let total = emptySeries();
 let series = new Map();
 /** Of the newest sample that is part of these; undefined while they are being fetched. */
 let /** @type {number | undefined} */ sequence;
-/** The cluster that they are of. */
-let seriesOf = "";
+/** Samples that have come meanwhile. @type {import("./shapes.js").HistorySample[]} */
+let waiting = [];
+/** Answers to questions that others have followed are not taken. */
+let fetches = 0;
 /** What the ring depends on, as it was drawn. */
 let ringShape = "";
 /** What the way of a URL depends on besides. */
@@ -63,7 +66,8 @@ function draw() {
   if (isStatusDue) {
     isStatusDue = false;
     overview.update(status);
-    tabs.update(status.clusters);
+    const gone = tabs.update(status.clusters);
+    if (gone !== undefined) tell(`Cluster ${gone} is gone: what is shown is ${tabs.chosen}.`);
     drawCluster(status);
   }
   if (isSampleDue) {
@@ -101,7 +105,7 @@ function onCluster() {
  */
 function drawRing(cluster, nodes) {
   const shape = JSON.stringify([tabs.chosen, cluster?.policy, nodes.map(({ id, weight }) => [id, weight])]);
-  const states = JSON.stringify(status?.nodes.map(({ states: own }) => own));
+  const states = JSON.stringify([shape, status?.nodes.map(({ states: own }) => own)]);
   if (shape === ringShape && states === statesShape) return;
   if (ringTimer !== undefined) return;
   ringTimer = setTimeout(() => {
@@ -112,36 +116,55 @@ function drawRing(cluster, nodes) {
     ringShape = shape;
     const ids = nodes.map(({ id }) => id);
     if (WITHOUT_RING.has(cluster?.policy ?? "")) ring.clear("The policy of this cluster has no ring.");
-    else void ring.load(tabs.chosen, ids);
+    else void loadRing(shape, ids);
   }
+  if (states === statesShape) return;
   statesShape = states;
   ring.refresh();
 }
 
+/**
+ * @param {string} shape
+ * @param {readonly string[]} ids
+ */
+async function loadRing(shape, ids) {
+  // The next status asks again.
+  if (!(await ring.load(tabs.chosen, ids)) && ringShape === shape) ringShape = "";
+}
+
 async function fetchHistory() {
   const cluster = tabs.chosen;
-  seriesOf = cluster;
+  const own = ++fetches;
   sequence = undefined;
+  waiting = [];
   try {
     /** @type {import("./shapes.js").HistoryView} */
     const view = await call(`v1/history?cluster=${encodeURIComponent(cluster)}`);
-    if (cluster !== tabs.chosen) return;
+    if (own !== fetches) return;
     total = copyOf(view.total);
     series = new Map((view.nodes ?? []).map((node) => [node.id, copyOf(node)]));
     sequence = view.sequence;
+    // Without those that came during the answer each page would begin with a gap.
+    const came = waiting;
+    waiting = [];
+    for (const sample of came) takeSample(sample);
     schedule({ isSample: true });
   } catch (error) {
     // The next sample that does not follow asks again.
     if (!(error instanceof ApiError)) throw error;
-    sequence = Number.NEGATIVE_INFINITY;
+    if (own === fetches) sequence = Number.NEGATIVE_INFINITY;
   }
 }
 
 /** @param {import("./shapes.js").HistorySample} sample */
 function takeSample(sample) {
-  if (tabs.chosen === "" || sequence === undefined || sample.sequence <= sequence) return;
+  if (sequence === undefined) {
+    if (waiting.length < SAMPLES_MAX) waiting.push(sample);
+    return;
+  }
+  if (tabs.chosen === "" || sample.sequence <= sequence) return;
   const missed = sample.sequence - sequence - 1;
-  if (missed > GAP_MAX || seriesOf !== tabs.chosen) {
+  if (missed > GAP_MAX) {
     void fetchHistory();
     return;
   }
@@ -199,13 +222,15 @@ let messageTimer;
 /**
  * Says what became of an edit.
  * @param {string} text
- * @param {{ readonly tone?: "good" | "bad", readonly undo?: () => Promise<void> }} [options] what went wrong stays until it is closed
+ * @param {{ readonly tone?: "good" | "bad", readonly undo?: () => Promise<void>, readonly button?: HTMLElement }} [options] what
+ * went wrong stays until it is closed
  */
-function tell(text, { tone = "good", undo } = {}) {
+function tell(text, { tone = "good", undo, button } = {}) {
   clearTimeout(messageTimer);
   message.className = `banner shown ${tone}`;
   const buttons = create("span", "buttons");
   if (undo !== undefined) buttons.append(takeBack(undo));
+  if (button !== undefined) buttons.append(button);
   const close = create("button", "", "Close");
   close.type = "button";
   close.addEventListener("click", () => hide(message));
@@ -248,10 +273,12 @@ let retry = new AbortController();
 
 /** @param {ApiError} error */
 function showLost(error) {
-  link.dataset.link = "lost";
+  link.dataset.link = error.status === 401 ? "locked" : "lost";
   setText(link, error.status === 401 ? "No token" : "Connection lost");
+  setText(back, "");
+  document.title = `${link.textContent} · fnlb`;
   document.body.toggleAttribute("data-stale", status !== undefined);
-  const since = status === undefined ? "" : ` What is shown is from ${timeOfDay(status.atMs)}.`;
+  const since = status === undefined ? "" : ` What is shown is from ${momentOf(status.atMs)}.`;
   const text =
     error.status === 401
       ? "The balancer answers only with its token."
@@ -261,12 +288,29 @@ function showLost(error) {
   lost.className = "banner shown bad";
   const again = create("button", "", error.status === 401 ? "Enter token" : "Try now");
   again.type = "button";
-  again.addEventListener("click", () => {
-    retry.abort();
-    retry = new AbortController();
-  });
+  again.addEventListener("click", tryNow);
   lost.replaceChildren(create("span", "", text), again);
 }
+
+/**
+ * With the day where it is another one than today: a page may be left open overnight.
+ * @param {number} ms since the epoch
+ */
+function momentOf(ms) {
+  return dayOf(ms) === dayOf(Date.now()) ? timeOfDay(ms) : `${dayOf(ms)}, ${timeOfDay(ms)}`;
+}
+
+function tryNow() {
+  retry.abort();
+  retry = new AbortController();
+}
+
+/** Timers of a tab that nobody sees run late: whoever comes back to it, or to the network, does not wait for them. */
+function tryIfLost() {
+  if (!document.hidden && link.dataset.link === "lost") tryNow();
+}
+document.addEventListener("visibilitychange", tryIfLost);
+addEventListener("online", tryIfLost);
 
 // The address keeps the name of the cluster, and not that somebody skipped the head.
 find(document, ".skip").addEventListener("click", (event) => {
@@ -275,20 +319,41 @@ find(document, ".skip").addEventListener("click", (event) => {
 });
 byId("add").addEventListener("click", () => addDialog.open(tabs.chosen));
 
+/** @param {StatusShape} now */
+function onBack(now) {
+  if (link.dataset.link === "lost") setText(back, "Connected again.");
+  link.dataset.link = "live";
+  setText(link, "Live");
+  document.body.removeAttribute("data-stale");
+  hide(lost);
+  const before = status?.version ?? now.version;
+  if (before !== now.version) offerReload(before, now.version);
+  ringShape = "";
+  const asked = fetches;
+  tabs.update(now.clusters);
+  // The choice of a cluster has asked for it already.
+  if (fetches === asked) void fetchHistory();
+}
+
+/**
+ * The page is of the version that was there when it was opened.
+ * @param {string} before
+ * @param {string} now
+ */
+function offerReload(before, now) {
+  const reload = create("button", "", "Reload");
+  reload.type = "button";
+  reload.addEventListener("click", () => location.reload());
+  tell(`fnlb was ${before} and is ${now} now: reload this page.`, { tone: "bad", button: reload });
+}
+
 void runStream(
   {
     onStatus(now) {
-      const isBack = link.dataset.link !== "live";
+      if (link.dataset.link !== "live") onBack(now);
       status = now;
-      if (isBack) {
-        link.dataset.link = "live";
-        setText(link, "Live");
-        document.body.removeAttribute("data-stale");
-        hide(lost);
-        tabs.update(now.clusters);
-        void fetchHistory();
-      }
-      changes.update(now.nodes, timeOfDay(now.atMs));
+      document.title = titleOf(now);
+      changes.update(now);
       schedule({ isStatus: true });
     },
     onSample: takeSample,

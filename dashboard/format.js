@@ -4,6 +4,7 @@ const DAY_MS = 24 * HOUR_MS;
 
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const TENTHS = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const DAY = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 /** Stands where nothing is known. */
@@ -18,6 +19,14 @@ export function short(value) {
   if (value >= 1e6) return `${TENTHS.format(value / 1e6)}M`;
   if (value >= 1e4) return `${TENTHS.format(value / 1e3)}k`;
   return value >= 10 || Number.isInteger(value) ? WHOLE.format(value) : TENTHS.format(value);
+}
+
+/**
+ * A number a second: always with a tenth below ten, so that it does not jump between 8 and 8.5.
+ * @param {number | null | undefined} value
+ */
+export function perSecond(value) {
+  return value === null || value === undefined || value === 0 || value >= 9.95 ? short(value) : value.toFixed(1);
 }
 
 /**
@@ -51,6 +60,11 @@ export function duration(ms) {
 /** @param {number} ms since the epoch */
 export function timeOfDay(ms) {
   return CLOCK.format(ms);
+}
+
+/** @param {number} ms since the epoch */
+export function dayOf(ms) {
+  return DAY.format(ms);
 }
 
 /**

@@ -1,7 +1,11 @@
-/** Hues of the ring that the style sheet has; more nodes share them, and their names tell them apart. */
-const HUES = 8;
+/** Hues that the style sheet has, apart for colour-blind eyes as well. Shared ones would say that two nodes are one. */
+export const HUES = 8;
 
-/** @param {number} index of a node in its cluster */
-export function hueOf(index) {
-  return `var(--ring-${index % HUES})`;
+/**
+ * That of a node; empty where there are more nodes than hues.
+ * @param {number} index of the node in its cluster
+ * @param {number} count of the nodes of the cluster
+ */
+export function hueOf(index, count) {
+  return count > HUES || index < 0 ? "" : `var(--ring-${index})`;
 }

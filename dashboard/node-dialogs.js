@@ -54,8 +54,10 @@ export class NodeDialog {
   /** @type {readonly NodeShape[]} */
   #nodes = [];
   #told;
-  /** @type {NodeShape | undefined} */
+  /** @type {NodeShape | undefined} As it was when the fields were filled: what differs from it is what is asked for. */
   #node;
+  /** @type {NodeShape | undefined} Before the last edit from here: a status that has not heard of it may still come. */
+  #before;
 
   /** @param {Told} told */
   constructor(told) {
@@ -86,6 +88,7 @@ export class NodeDialog {
    */
   open(node, mode = node.mode) {
     this.#node = node;
+    this.#before = undefined;
     setText(this.#title, node.id);
     setText(this.#fault, "");
     setText(this.#outcome, "");
@@ -107,7 +110,34 @@ export class NodeDialog {
       // Its removal from here says so itself.
       if (this.#form.getAttribute("aria-busy") !== "true") this.#told(`${own.id} has left ${own.cluster}.`);
       this.#dialog.close();
-    } else this.#showFacts(now);
+      return;
+    }
+    this.#showFacts(now);
+    if (this.#form.getAttribute("aria-busy") !== "true") this.#follow(own, now);
+  }
+
+  /**
+   * Somebody else may have edited the node meanwhile: what was compared with the old values would not be sent, or be sent for
+   * nothing. Fields that were touched here stay.
+   * @param {NodeShape} own
+   * @param {NodeShape} now
+   */
+  #follow(own, now) {
+    const isSame = (/** @type {NodeShape | undefined} */ other) =>
+      other?.mode === now.mode && other.weight === now.weight;
+    if (isSame(this.#before)) return;
+    this.#before = undefined;
+    if (isSame(own)) return;
+    const { value } = find(this.#dialog, "input[name=mode]:checked", HTMLInputElement);
+    const [isMode, isWeight] = [value === own.mode, this.#weight.valueAsNumber === own.weight];
+    this.#node = now;
+    // A question that is open stays so.
+    if (isMode) {
+      find(this.#dialog, `input[value="${now.mode}"]`, HTMLInputElement).checked = true;
+      setText(this.#note, MODE_NOTES[now.mode]);
+    }
+    if (isWeight) this.#weight.value = `${now.weight}`;
+    setText(this.#outcome, `Changed from elsewhere: it ${changed(now)}.`);
   }
 
   /** @param {NodeShape} node */
@@ -195,6 +225,7 @@ export class NodeDialog {
           before,
         );
         if (change.node !== undefined && this.#node === node) {
+          this.#before = node;
           this.#node = change.node;
           this.#fill(change.node);
         }
@@ -241,7 +272,8 @@ export class NodeDialog {
       Attempts: short(node.attempts),
       Faults: short(node.faults),
       "Failed dials": short(node.dialsFailed),
-      Connections: `${short(node.connections)}, ${short(node.idleConnections)} idle`,
+      Connections: short(node.connections),
+      "Idle connections": short(node.idleConnections),
       "In flight": short(node.inFlight),
       Breaker: node.breaker,
       Checks: node.check,
@@ -251,7 +283,8 @@ export class NodeDialog {
     };
     Object.entries(facts).forEach(([name, value], index) => {
       const row = this.#facts.children[index] ?? this.#facts.appendChild(create("div"));
-      if (row.childElementCount === 0) row.append(create("dt", "", name), create("dd"));
+      if (row.childElementCount === 0) row.append(create("dt"), create("dd"));
+      setText(find(row, "dt"), name);
       setText(find(row, "dd"), value);
     });
   }

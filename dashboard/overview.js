@@ -1,5 +1,5 @@
 import { byId, setText } from "./document.js";
-import { counted, duration, latency, percent, short } from "./format.js";
+import { counted, duration, latency, percent, perSecond, short } from "./format.js";
 import { Plot, roundTop } from "./plot.js";
 import { inWords, last } from "./series.js";
 import { badge, toneOf } from "./states.js";
@@ -23,14 +23,11 @@ export class Overview {
 
   /** @param {import("./shapes.js").StatusShape} status */
   update(status) {
-    const { version, pid, uptimeMs, ready, store, nodes, clusters, listeners } = status;
+    const { version, pid, uptimeMs, store, nodes, clusters, listeners } = status;
     setText(byId("process"), `${version} · process ${pid} · up ${duration(uptimeMs)}`);
     const { word, shape, tone } = conditionOf(status);
     show(this.#state, word, () => badge(shape, tone, word));
     const serving = nodes.filter(({ states }) => states.includes("serving")).length;
-    const down = nodes.filter(({ states }) => toneOf(states) === "bad").length;
-    // Seen from another tab as well.
-    document.title = `${ready ? "" : `${word} · `}${down === 0 ? "" : `${down} down · `}fnlb`;
     const count = `${serving} of ${counted(nodes.length, "node")} serving`;
     const troubles = [...unservedOf(clusters), ...pausedOf(listeners)];
     const noteTone = troubles.length > 0 ? "bad" : serving < nodes.length ? "warn" : "";
@@ -52,8 +49,8 @@ export class Overview {
   draw(total) {
     const rate = last(total.rate);
     const errors = last(total.errors);
-    setText(byId("rate"), short(rate));
-    setText(byId("errors"), short(errors));
+    setText(byId("rate"), perSecond(rate));
+    setText(byId("errors"), perSecond(errors));
     byId("errors").classList.toggle("bad", (errors ?? 0) > 0);
     setText(byId("errors-unit"), errors && rate ? `/s, ${percent(Math.min(1, errors / rate))}` : "/s");
     setText(byId("p99"), latency(last(total.p99Ms)));
@@ -61,14 +58,23 @@ export class Overview {
     const rateTop = roundTop([total.rate], 1);
     const errorsTop = roundTop([total.errors], 1);
     const p99Top = roundTop([total.p99Ms], 1);
-    this.#ratePlot.draw(total, { top: rateTop, text: inWords("Requests a second", total.rate, short) });
-    this.#errorsPlot.draw(total, { top: errorsTop, text: inWords("Errors a second", total.errors, short) });
+    this.#ratePlot.draw(total, { top: rateTop, text: inWords("Requests a second", total.rate, perSecond) });
+    this.#errorsPlot.draw(total, { top: errorsTop, text: inWords("Errors a second", total.errors, perSecond) });
     const p99Words = inWords("p99 of the time to the head of a response", total.p99Ms, latency);
     this.#latencyPlot.draw(total, { top: p99Top, text: p99Words });
     setText(byId("rate-top"), `0 to ${short(rateTop)}`);
     setText(byId("errors-top"), `0 to ${short(errorsTop)}`);
     setText(byId("p99-top"), `0 to ${latency(p99Top)}`);
   }
+}
+
+/**
+ * Seen from other tabs, while nothing else of the page is.
+ * @param {import("./shapes.js").StatusShape} status
+ */
+export function titleOf(status) {
+  const down = status.nodes.filter(({ states }) => toneOf(states) === "bad").length;
+  return `${status.ready ? "" : `${conditionOf(status).word} · `}${down === 0 ? "" : `${down} down · `}fnlb`;
 }
 
 /**

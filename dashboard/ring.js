@@ -1,7 +1,7 @@
 import { ApiError, call } from "./api.js";
 import { byId, create, createSvg, setText } from "./document.js";
 import { percent } from "./format.js";
-import { hueOf } from "./hues.js";
+import { HUES, hueOf } from "./hues.js";
 import { badge, showStates } from "./states.js";
 
 /** @typedef {import("./shapes.js").RingView} RingView */
@@ -11,8 +11,6 @@ const OUTER = 92;
 const INNER = 66;
 const SECTORS = 360;
 const HASHES = 2 ** 32;
-/** More nodes are not named one by one. */
-const NAMED_MAX = 8;
 /** As many letters of a name as there is room for in the middle. */
 const NAME_LENGTH_MAX = 17;
 /** Fallbacks that are shown before a URL is asked to be followed further. */
@@ -61,9 +59,10 @@ export class Ring {
   }
 
   /**
-   * Asks how the ring of a cluster looks now.
+   * Asks how the ring of a cluster looks now; false where that is to be asked again.
    * @param {string} cluster
    * @param {readonly string[]} ids in the order of the rows, whose hues the arcs have
+   * @returns {Promise<boolean>}
    */
   async load(cluster, ids) {
     const drawn = ++this.#drawn;
@@ -71,10 +70,12 @@ export class Ring {
       /** @type {RingView} */
       const view = await call(`v1/clusters/${encodeURIComponent(cluster)}/ring?sectors=${SECTORS}`);
       if (drawn === this.#drawn) this.#draw(view, ids);
+      return true;
     } catch (error) {
-      if (drawn !== this.#drawn) return;
+      if (drawn !== this.#drawn) return true;
       const isWithout = error instanceof ApiError && error.status === 404;
-      this.clear(isWithout ? "The policy of this cluster has no ring." : "The ring could not be had.");
+      this.clear(isWithout ? "The policy of this cluster has no ring." : "The ring could not be had; asking again.");
+      return isWithout;
     }
   }
 
@@ -111,7 +112,7 @@ export class Ring {
     this.#arcs = new Map(
       nodes.map(({ id, share }, index) => {
         const path = createSvg("path", { d: shapes[index] });
-        path.style.setProperty("--hue", hueOf(Math.max(0, ids.indexOf(id))));
+        path.style.setProperty("--hue", hueOf(ids.indexOf(id), ids.length));
         const title = createSvg("title", {});
         title.textContent = `${id}: ${percent(share)} of all keys`;
         path.append(title);
@@ -120,7 +121,9 @@ export class Ring {
     );
     this.#svg.replaceChildren(...this.#arcs.values(), this.#centre, this.#centreNote, this.#mark);
     this.#svg.toggleAttribute("hidden", nodes.length === 0);
-    const isFew = nodes.length <= NAMED_MAX;
+    // More nodes are not named one by one.
+    const isFew = ids.length <= HUES;
+    this.#svg.classList.toggle("many", !isFew);
     const shares = nodes.map(({ share }) => share);
     const range = `${percent(Math.min(...shares))} to ${percent(Math.max(...shares))}`;
     setText(
@@ -132,7 +135,9 @@ export class Ring {
           : `Each node has ${range} of all keys.`,
     );
     this.#legend.hidden = !isFew;
-    this.#legend.replaceChildren(...(isFew ? nodes.map((node) => legendItem(node, ids.indexOf(node.id))) : []));
+    this.#legend.replaceChildren(
+      ...(isFew ? nodes.map((node) => legendItem(node, hueOf(ids.indexOf(node.id), ids.length))) : []),
+    );
     this.#point();
   }
 
@@ -201,7 +206,9 @@ export class Ring {
       if (states.includes("serving") && own.length > 0) {
         words.append(badge("suspect", "warn", own.map((reason) => REASONS[reason]).join(", ")));
       } else showStates(words, states);
-      item.append(create("span", "place", place), create("span", "id", id), words);
+      const what = create("span");
+      what.append(create("span", "id", id), words);
+      item.append(create("span", "place", place), what);
       list.append(item);
     });
     parts.push(list);
@@ -225,12 +232,12 @@ export class Ring {
 
 /**
  * @param {RingView["nodes"][number]} node
- * @param {number} index
+ * @param {string} hue
  */
-function legendItem({ id, share }, index) {
+function legendItem({ id, share }, hue) {
   const item = create("li");
   const swatch = create("span", "swatch");
-  swatch.style.setProperty("--hue", hueOf(Math.max(0, index)));
+  swatch.style.setProperty("--hue", hue);
   item.append(swatch, create("span", "id", id), create("span", "", percent(share)));
   return item;
 }
@@ -246,8 +253,8 @@ function shortened(id) {
  * @param {number} to
  */
 function arc(from, to) {
-  // A whole circle has no beginning and no end, and so would not be drawn.
-  const end = Math.min(to, from + 0.99999);
+  // A whole circle has no beginning and no end, and so would not be drawn: they stay apart when rounded, inside as well.
+  const end = Math.min(to, from + 0.9999);
   const large = end - from > 0.5 ? 1 : 0;
   const at = (/** @type {number} */ share, /** @type {number} */ radius) => {
     const angle = 2 * Math.PI * share;

@@ -1,6 +1,6 @@
 import { byId, find, once, setAttribute, setText } from "./document.js";
-import { counted, latency, NOTHING, percent, short } from "./format.js";
-import { hueOf } from "./hues.js";
+import { counted, latency, NOTHING, percent, perSecond, short } from "./format.js";
+import { HUES, hueOf } from "./hues.js";
 import { Plot, roundTop } from "./plot.js";
 import { emptySeries, inWords, last, meanOfLast } from "./series.js";
 import { showStates, toneOf, wordsOf } from "./states.js";
@@ -48,6 +48,7 @@ export class Rows {
       row.element.remove();
       this.#rows.delete(id);
     }
+    this.#body.classList.toggle("hued", nodes.length <= HUES);
     let place = this.#body.firstElementChild;
     nodes.forEach((node, index) => {
       let row = this.#rows.get(node.id);
@@ -56,7 +57,7 @@ export class Rows {
         row.draw(emptySeries(), { sum: 0, most: 0, rateTop: 1, latencyTop: 1 });
         this.#rows.set(node.id, row);
       }
-      row.update(node, index);
+      row.update(node, hueOf(index, nodes.length));
       if (row.element === place) place = place.nextElementSibling;
       else this.#body.insertBefore(row.element, place);
     });
@@ -163,13 +164,13 @@ class Row {
 
   /**
    * @param {NodeShape} node
-   * @param {number} index in its cluster
+   * @param {string} hue empty: none of its own
    */
-  update(node, index) {
+  update(node, hue) {
     const { id, weight, states, inFlight, toggle, manage } = this.#parts;
     this.#node = node;
     this.words = `${node.id} ${wordsOf(node.states)}`.toLowerCase();
-    this.element.style.setProperty("--hue", hueOf(index));
+    this.element.style.setProperty("--hue", hue);
     setAttribute(this.element, "data-tone", toneOf(node.states));
     setText(id, node.id);
     setText(weight, node.weight === 1 ? "" : `weight ${node.weight}`);
@@ -178,8 +179,8 @@ class Row {
     const action = node.mode === "active" ? "Drain" : "Enable";
     setText(toggle, action);
     // The same words stand in every row: by ear only the name of the node tells them apart.
-    toggle.setAttribute("aria-label", `${action} ${node.id}`);
-    manage.setAttribute("aria-label", `Manage ${node.id}`);
+    setAttribute(toggle, "aria-label", `${action} ${node.id}`);
+    setAttribute(manage, "aria-label", `Manage ${node.id}`);
   }
 
   /**
@@ -193,16 +194,16 @@ class Row {
     setText(shareText, percent(ownShare));
     // Against the largest one: the equal shares of a hundred nodes would all be dots.
     share.style.setProperty("--share", ownShare === null ? "0" : ((own ?? 0) / most).toFixed(3));
-    setText(rate, short(last(series.rate)));
+    setText(rate, perSecond(last(series.rate)));
     const failing = last(series.errors) ?? null;
-    setText(errors, failing === 0 ? "0" : short(failing));
+    setText(errors, perSecond(failing));
     errors.classList.toggle("some", failing !== null && failing > 0);
     const [p50, p99] = [last(series.p50Ms), last(series.p99Ms)].map((ms) => latency(ms));
     setText(
       latencyText,
       p50 === NOTHING ? NOTHING : `${unitOf(p50) === unitOf(p99) ? p50.split(" ")[0] : p50} · ${p99}`,
     );
-    const rateWords = `${inWords("Requests a second", series.rate, short)}; errors now ${short(failing)}`;
+    const rateWords = `${inWords("Requests a second", series.rate, perSecond)}; errors now ${perSecond(failing)}`;
     this.#ratePlot.draw(series, { top: rateTop, text: rateWords });
     const latencyWords = inWords("p99 of the time to the head of a response", series.p99Ms, latency);
     this.#latencyPlot.draw(series, { top: latencyTop, text: latencyWords });

@@ -1,4 +1,5 @@
 import { byId, create, createSvg } from "./document.js";
+import { dayOf, timeOfDay } from "./format.js";
 
 /** How each state looks: a shape of its own and a word, so that colour only helps. */
 const LOOKS = /** @type {Readonly<Record<string, { tone: string, word: string }>>} */ ({
@@ -84,12 +85,15 @@ export class Changes {
   /** @type {Map<string, string>} words by node */
   #known = new Map();
   #isFirst = true;
+  /** Of the newest change that is shown. */
+  #day = "";
 
-  /**
-   * @param {readonly import("./shapes.js").NodeShape[]} nodes
-   * @param {string} time
-   */
-  update(nodes, time) {
+  /** @param {import("./shapes.js").StatusShape} status */
+  update({ nodes, clusters, atMs }) {
+    const day = dayOf(atMs);
+    // Yesterday's nine o'clock would be read as this morning's.
+    if (this.#day !== day && this.#list.childElementCount > 0) this.#list.prepend(create("li", "day", this.#day));
+    this.#day = day;
     /** @type {Map<string, string>} */
     const now = new Map();
     /** @type {{ readonly id: string, readonly text: string }[]} */
@@ -98,23 +102,28 @@ export class Changes {
       const key = `${cluster} ${id}`;
       const words = wordsOf(states);
       const before = this.#known.get(key);
-      if (before === undefined) changes.push({ id, text: `joined: ${words}` });
-      else if (before !== words) changes.push({ id, text: `${before} → ${words}` });
+      // The same node may be in several clusters.
+      const place = clusters.length > 1 ? `in ${cluster}, ` : "";
+      if (before === undefined) changes.push({ id, text: `${place}joined: ${words}` });
+      else if (before !== words) changes.push({ id, text: `${place}${before} → ${words}` });
       now.set(key, words);
     }
     for (const key of this.#known.keys()) {
-      if (!now.has(key)) changes.push({ id: key.slice(key.indexOf(" ") + 1), text: "left" });
+      if (now.has(key)) continue;
+      const [cluster, id] = [key.slice(0, key.indexOf(" ")), key.slice(key.indexOf(" ") + 1)];
+      changes.push({ id, text: clusters.length > 1 ? `left ${cluster}` : "left" });
     }
     this.#known = now;
-    if (!this.#isFirst && changes.length > 0) this.#tell(changes, time);
+    if (!this.#isFirst && changes.length > 0) this.#tell(changes, atMs);
     this.#isFirst = false;
   }
 
   /**
    * @param {readonly { readonly id: string, readonly text: string }[]} changes
-   * @param {string} time
+   * @param {number} atMs
    */
-  #tell(changes, time) {
+  #tell(changes, atMs) {
+    const time = timeOfDay(atMs);
     this.#none.hidden = true;
     const items = changes.slice(0, NAMED_MAX).map(({ id, text }) => changeItem(time, id, text));
     const more = changes.length - items.length;

@@ -16,15 +16,18 @@ const WAIT_MAX_MS = 15_000;
  * Reads the events of the balancer for as long as the page is open. It is `fetch` and no `EventSource`, which cannot send
  * a token. Where the balancer refuses for want of one, it is not asked again until somebody says so.
  * @param {StreamListener} listener
- * @param {() => AbortSignal} retryNow Ends the wait that begins.
+ * @param {() => AbortSignal} retryNow Ends the wait after the try that begins.
  */
 export async function runStream(listener, retryNow) {
   let waitMs = WAIT_MIN_MS;
   for (;;) {
+    // Asked for during a try that hangs, it ends the wait that follows.
+    const now = retryNow();
     const silence = new AbortController();
     let error = new ApiError(0, "the balancer ended the stream");
     try {
-      const response = await request("v1/events", { signal: silence.signal });
+      // A balancer that is stopped, or behind a tunnel that is gone, takes a connection and never says a word.
+      const response = await request("v1/events", { signal: silence.signal, headMs: SILENCE_MS });
       for await (const { event, data } of eventsOf(response, silence)) {
         waitMs = WAIT_MIN_MS;
         if (event === "sample") listener.onSample(JSON.parse(data));
@@ -37,7 +40,7 @@ export async function runStream(listener, retryNow) {
     // Pages that have lost the same balancer do not come back in step.
     const jittered = waitMs * (0.8 + 0.4 * Math.random());
     listener.onLost(error);
-    await wait(error.status === 401 ? undefined : jittered, retryNow());
+    await wait(error.status === 401 ? undefined : jittered, now);
     waitMs = Math.min(2 * waitMs, WAIT_MAX_MS);
   }
 }
@@ -79,10 +82,14 @@ function eventOf(block) {
  */
 function wait(ms, signal) {
   return new Promise((resolve) => {
-    const timer = ms === undefined ? undefined : setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
+    const end = () => {
       clearTimeout(timer);
+      // The signal outlives thousands of waits.
+      signal.removeEventListener("abort", end);
       resolve(undefined);
-    });
+    };
+    const timer = ms === undefined ? undefined : setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
   });
 }

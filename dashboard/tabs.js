@@ -21,10 +21,15 @@ export class Tabs {
     return this.#chosen;
   }
 
-  /** @param {readonly import("./shapes.js").ClusterShape[]} clusters */
+  /**
+   * @param {readonly import("./shapes.js").ClusterShape[]} clusters
+   * @returns {string | undefined} the name of the cluster that was shown and is no more
+   */
   update(clusters) {
     const names = clusters.map(({ name }) => name);
-    if ([...this.#tabs.keys()].join("\n") !== names.join("\n")) this.#rebuild(names);
+    const gone = this.#tabs.has(this.#chosen) && !names.includes(this.#chosen) ? this.#chosen : undefined;
+    const isNew = [...this.#tabs.keys()].join("\n") !== names.join("\n");
+    if (isNew) this.#rebuild(names);
     for (const { name, serving, nodes } of clusters) {
       const tab = this.#tabs.get(name);
       if (tab === undefined) continue;
@@ -32,6 +37,8 @@ export class Tabs {
       tab.count.className = `count ${serving === nodes ? "" : serving === 0 ? "bad" : "warn"}`;
     }
     if (!names.includes(this.#chosen) && names.length > 0) this.choose(names[0]);
+    if (isNew) this.#reveal();
+    return gone;
   }
 
   /** @param {string} name */
@@ -40,6 +47,7 @@ export class Tabs {
     this.#chosen = name;
     history.replaceState(null, "", `#${encodeURIComponent(name)}`);
     this.#mark();
+    this.#reveal();
     this.#onChoice(name);
   }
 
@@ -60,8 +68,10 @@ export class Tabs {
     );
     this.#list.replaceChildren(...[...this.#tabs.values()].map(({ button }) => button));
     this.#list.hidden = names.length < 2;
-    if (this.#list.hidden) this.#panel.removeAttribute("role");
-    else this.#panel.setAttribute("role", "tabpanel");
+    if (this.#list.hidden) {
+      this.#panel.removeAttribute("role");
+      this.#panel.removeAttribute("aria-labelledby");
+    } else this.#panel.setAttribute("role", "tabpanel");
     this.#mark();
   }
 
@@ -72,6 +82,15 @@ export class Tabs {
       button.tabIndex = isChosen ? 0 : -1;
       if (isChosen && !this.#list.hidden) this.#panel.setAttribute("aria-labelledby", button.id);
     }
+  }
+
+  /** A link may lead to the last one of fifty. The list alone is moved: the page stays where somebody reads. */
+  #reveal() {
+    const button = this.#tabs.get(this.#chosen)?.button;
+    if (button === undefined) return;
+    const [own, list] = [button.getBoundingClientRect(), this.#list.getBoundingClientRect()];
+    if (own.left < list.left) this.#list.scrollLeft -= list.left - own.left;
+    else if (own.right > list.right) this.#list.scrollLeft += own.right - list.right;
   }
 
   /** @param {KeyboardEvent} event */

@@ -218,7 +218,7 @@ describe("the page of the dashboard", { skip: WITHOUT_CHROMIUM }, () => {
     const { page } = await openPage(t, browser, stub.url);
     const rate = page.locator("#rate");
     await row(page, "n1").waitFor();
-    await page.waitForFunction("document.querySelector('#rate-plot svg').ariaLabel?.endsWith('nothing known yet')");
+    await page.locator("#rate-plot svg[aria-label$='nothing known yet']").waitFor({ state: "attached" });
     const before = histories();
     stub.send("sample", stubSample(2, 10));
     await rate.getByText("10", { exact: true }).waitFor();

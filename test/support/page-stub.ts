@@ -21,7 +21,7 @@ export interface PageStub {
   readonly asked: readonly AskedOfStub[];
   /** A frame to every stream, and to each that is opened later, of which only the newest of a name is repeated. */
   send(event: "status" | "sample", data: object): void;
-  /** Cuts the streams; `status` is what those that come get from now on. */
+  /** Cuts the streams; `status` is what those that come get from now on: 0 is no word at all. */
   cut(status: number): void;
 }
 
@@ -43,6 +43,7 @@ export async function startPageStub(
       return;
     }
     if (url === "/v1/events") {
+      if (streamStatus === 0) return;
       response.writeHead(streamStatus, { "content-type": "text/event-stream" });
       if (streamStatus !== 200) {
         response.end("{}");
