@@ -1,6 +1,7 @@
 import type { Server } from "node:net";
 import { AdminApi, type AdminSettings } from "../admin/admin-api.js";
 import { type AdminServer, openAdminServer, type ServedCertificates } from "../admin/admin-server.js";
+import { History } from "../admin/dashboard/history.js";
 import { adminRoutes } from "../admin/routes/admin-routes.js";
 import type { AdminSubject } from "../admin/routes/subject.js";
 import { type AdminAddress, type AdminChoice, adminTls, isOwnMachine } from "../config/admin.js";
@@ -91,15 +92,17 @@ export class Admin {
 
   async #openOne(address: OnAddress, config: AdminChoice): Promise<Omit<OpenAdmin, "key" | "isInClear">> {
     const { clock, log, counters } = this.#dependencies;
+    const history = new History();
     const subject: AdminSubject = {
       ...this.#about,
       operations: this.#about.operations(),
+      recentOf: (cluster, node) => history.recent(cluster, node),
       readRuntime,
       wallNow: () => clock.wallNow(),
       version: packageVersion(),
       pid: process.pid,
     };
-    const dashboard = await openDashboard({ clock, counters }, subject);
+    const dashboard = await openDashboard({ clock, counters, history }, subject);
     const api = new AdminApi({ clock, log, counters }, adminRoutes(subject, dashboard), settingsOf(address, config));
     try {
       const server = await openAdminServer({ clock, bind: bindAdmin }, api, {

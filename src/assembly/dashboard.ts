@@ -1,6 +1,6 @@
 import { loadDashboardFiles } from "../admin/dashboard/dashboard-files.js";
 import { EVENT_STREAMS_DEFAULTS, EventStreams, runEventStreams } from "../admin/dashboard/event-streams.js";
-import { HISTORY_DEFAULTS, History, runHistory } from "../admin/dashboard/history.js";
+import { HISTORY_DEFAULTS, type History, runHistory } from "../admin/dashboard/history.js";
 import type { DashboardParts } from "../admin/routes/dashboard-routes.js";
 import { statusView } from "../admin/routes/status-routes.js";
 import type { AdminSubject } from "../admin/routes/subject.js";
@@ -17,22 +17,23 @@ export interface Dashboard extends DashboardParts {
 export interface DashboardDependencies {
   readonly clock: Clock;
   readonly counters: Counters;
+  /** Filled from now on. */
+  readonly history: History;
 }
 
 /** Rejects where a file of the package cannot be read. */
 export async function openDashboard(
-  { clock, counters }: DashboardDependencies,
+  { clock, counters, history }: DashboardDependencies,
   subject: AdminSubject,
 ): Promise<Dashboard> {
   const files = await loadDashboardFiles();
-  const history = new History();
   const snapshot = () => subject.operations.snapshot();
   let nodes = 0;
   const status = () => {
     const now = snapshot();
     nodes = now.nodes.length;
     // Browsers have clocks of their own: what the page says of times is in that of the balancer.
-    return { atMs: clock.wallNow(), ...statusView(subject, now), nodes: now.nodes.map(nodeView) };
+    return { atMs: clock.wallNow(), ...statusView(subject, now), nodes: now.nodes.map((node) => nodeView(node)) };
   };
   const streams = new EventStreams({ counters, status });
   const end = new AbortController();

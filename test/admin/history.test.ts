@@ -57,6 +57,22 @@ describe("the history", () => {
     assert.deepEqual(history.view()?.atMs, [WALL_MS + INTERVAL_MS, WALL_MS + 2 * INTERVAL_MS]);
   });
 
+  it("knows the newest of a cluster and of a node, and nothing of what is not there any more", () => {
+    const history = new History();
+    assert.equal(history.recent("default"), undefined);
+    feed(history, [
+      { a: { answers: 10 }, b: {} },
+      { a: { answers: 14, failures: 2, timesMs: [7] }, b: {} },
+    ]);
+    assert.deepEqual(history.recent("default", "b"), { rate: 0, errors: 0, p50Ms: null, p99Ms: null });
+    const { rate, errors, p50Ms } = history.recent("default", "a") ?? {};
+    assert.deepEqual([rate, errors], [3, 1]);
+    assert.ok(p50Ms !== null && p50Ms !== undefined && p50Ms > 6 && p50Ms < 8, `${p50Ms}`);
+    assert.deepEqual([history.recent("none"), history.recent("default", "none")], [undefined, undefined]);
+    feed(history, [{ b: {} }], 2);
+    assert.deepEqual([history.recent("default", "a"), history.recent("default", "b")?.rate], [undefined, 0]);
+  });
+
   it("takes quantiles of the interval alone, and none where nothing was timed", () => {
     const history = new History();
     const slow = Array.from({ length: 1000 }, () => 5000);
@@ -104,7 +120,20 @@ describe("the history", () => {
       { a: { answers: 8 } },
     ]);
     assert.deepEqual(nodeIn(history, "a")?.rate, [50, null, 3, 1]);
-    assert.deepEqual(nodeIn(history, "b")?.rate, [null, null, null, null]);
+  });
+
+  it("counts from its first request on what has come since the last sample", () => {
+    const history = new History();
+    feed(history, [{}, { a: { answers: 10 } }, { a: { answers: 10 }, b: { answers: 4 } }]);
+    assert.deepEqual(nodeIn(history, "a")?.rate, [5, 0]);
+    assert.deepEqual(nodeIn(history, "b")?.rate, [null, 2]);
+  });
+
+  it("says nothing of a node for which there was no place before: it may have been there for long", () => {
+    const history = new History({ ...HISTORY_DEFAULTS, nodesMax: 1 });
+    const [a, b] = [{ answers: 2 }, { answers: 1000 }];
+    feed(history, [{ a, b }, { a, b }, { b }, { b: { answers: 1002 } }]);
+    assert.deepEqual(nodeIn(history, "b")?.rate, [null, null, 1]);
   });
 
   it("keeps so many samples and no more, and forgets a node when its last one is too old", () => {

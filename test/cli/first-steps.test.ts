@@ -120,9 +120,9 @@ describe("fnlb status --watch at a balancer that runs", () => {
     });
     const shown = (what: RegExp) =>
       watch.screen.until(String(what), () => (what.test(watch.screen.text) ? true : undefined));
-    await shown(/0 requests; P50, P99 since start/);
+    await shown(/0 requests; P50, P99 of the last 2 s/);
     assert.equal((await fetch(`http://127.0.0.1:${port}/f`)).status, 200);
-    await shown(/[^\d]1 request; P50, P99 since start/);
+    await shown(/[^\d]1 request; P50, P99 of the last 2 s/);
     // A rate, and times of what was just answered.
     await shown(new RegExp(`${address} +serving +\\d+(?:\\.\\d+)? +0 +1 +0 +[\\d.]+ (?:ms|s|..s) `));
     await runCommand(["nodes", "drain", address, "--admin", admin]);

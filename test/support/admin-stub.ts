@@ -99,6 +99,7 @@ export function stubState(status: Fields = {}, nodes?: readonly Fields[]): StubS
           requests: 48_211,
           problems: { ERR_NODE_TIMEOUT: 3 },
           latencyMs: { p50: 0.84, p90: 4.2, p99: 31.25 },
+          recent: { rate: 500, errors: 0, p50Ms: 0.42, p99Ms: 15.6 },
         }),
       ],
       listeners: [{ id: "0.0.0.0:8081", state: "open", isTls: false, takesProxyHeaders: false }],
@@ -110,6 +111,7 @@ export function stubState(status: Fields = {}, nodes?: readonly Fields[]): StubS
         connections: 4,
         attempts: 30_120,
         latencyMs: { p50: 0.8, p90: 4, p99: 30 },
+        recent: { rate: 12.5, errors: 0, p50Ms: 0.4, p99Ms: 15 },
       }),
       stubNode("10.0.0.2:8080", {
         states: ["dead", "draining"],
@@ -118,6 +120,7 @@ export function stubState(status: Fields = {}, nodes?: readonly Fields[]): StubS
         attempts: 18_091,
         faults: 7,
         latencyMs: { p50: 1.5, p90: 90, p99: 1204 },
+        recent: { rate: 0, errors: 0, p50Ms: null, p99Ms: null },
       }),
     ],
   };

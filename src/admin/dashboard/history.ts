@@ -17,6 +17,9 @@ export interface HistoryPoint {
   readonly inFlight: number | null;
 }
 
+/** What is known of something right now. */
+export type RecentPoint = Omit<HistoryPoint, "inFlight">;
+
 /** Points, oldest first; null where something was not there. */
 export type HistorySeries = { readonly [name in keyof HistoryPoint]: readonly HistoryPoint[name][] };
 
@@ -84,6 +87,8 @@ export class History {
   readonly #clusters = new Map<string, ClusterTrack>();
   #sequence = 0;
   #lastMs = Number.NaN;
+  /** Whatever was there at the last sample has a track: what comes without one has begun since. */
+  #isComplete = false;
 
   constructor(options: HistoryOptions = HISTORY_DEFAULTS) {
     this.#options = options;
@@ -103,11 +108,13 @@ export class History {
     const moment = { sequence: this.#sequence, slot: this.#sequence % this.#options.samplesMax, seconds };
     this.#atMs[moment.slot] = wallMs;
     const nodesOf = this.#nodesByCluster(snapshot.nodes);
+    const before = this.#isComplete ? NOTHING : undefined;
+    this.#isComplete = snapshot.nodes.length <= this.#options.nodesMax;
     const sum = { requests: 0, errors: 0, headTime: new Histogram() };
     let inFlight = 0;
     const clusters: HistorySample["clusters"][number][] = [];
     for (const cluster of snapshot.clusters) {
-      const track = this.#clusterTrack(cluster.name);
+      const track = this.#clusterTrack(cluster.name, isFirst ? undefined : NOTHING);
       const grown = track.own.grownTo(totalsOfCluster(cluster));
       if (grown !== undefined) {
         sum.requests += grown.requests;
@@ -116,7 +123,7 @@ export class History {
       }
       inFlight += cluster.inFlight;
       const nodes = (nodesOf.get(cluster.name) ?? []).map((node) => {
-        const own = track.nodeTrack(node.id);
+        const own = track.nodeTrack(node.id, before);
         return { id: node.id, ...own.note(own.grownTo(totalsOfNode(node)), node.inFlight, moment) };
       });
       clusters.push({ name: cluster.name, ...track.own.note(grown, cluster.inFlight, moment), nodes });
@@ -148,6 +155,12 @@ export class History {
     };
   }
 
+  /** The newest sample of a cluster, or of one of its nodes; undefined where it has none. */
+  recent(cluster: string, node?: string): RecentPoint | undefined {
+    const track = this.#clusters.get(cluster);
+    return (node === undefined ? track?.own : track?.nodes.get(node))?.recent(this.#sequence);
+  }
+
   #nodesByCluster(nodes: readonly NodeSnapshot[]): ReadonlyMap<string, readonly NodeSnapshot[]> {
     const byCluster = new Map<string, NodeSnapshot[]>();
     for (const node of nodes.slice(0, this.#options.nodesMax)) {
@@ -158,10 +171,10 @@ export class History {
     return byCluster;
   }
 
-  #clusterTrack(name: string): ClusterTrack {
+  #clusterTrack(name: string, before: Totals | undefined): ClusterTrack {
     let track = this.#clusters.get(name);
     if (track === undefined) {
-      track = new ClusterTrack(this.#options.samplesMax, this.#sequence);
+      track = new ClusterTrack(this.#options.samplesMax, this.#sequence, before);
       this.#clusters.set(name, track);
     }
     return track;
@@ -194,7 +207,9 @@ class Track {
   /** Of its newest sample; NaN in between is no sample. */
   lastSequence: number;
 
-  constructor(samplesMax: number, sequence = 0) {
+  /** `before` is what it began with; undefined: nobody knows, and its first sample says nothing. */
+  constructor(samplesMax: number, sequence = 0, before?: Totals) {
+    this.#before = before;
     this.#samplesMax = samplesMax;
     this.#values = new Float32Array(NAMES.length * samplesMax).fill(Number.NaN);
     this.lastSequence = sequence;
@@ -225,6 +240,12 @@ class Track {
     return point;
   }
 
+  /** Undefined where it has no sample of that sequence. */
+  recent(sequence: number): RecentPoint | undefined {
+    const { rate, errors, p50Ms, p99Ms } = this.series([sequence]);
+    return rate[0] === null ? undefined : { rate: rate[0], errors: errors[0], p50Ms: p50Ms[0], p99Ms: p99Ms[0] };
+  }
+
   series(sequences: readonly number[]): HistorySeries {
     const of = (index: number) =>
       sequences.map((sequence) => {
@@ -249,15 +270,15 @@ class ClusterTrack {
   readonly nodes = new Map<string, Track>();
   readonly #samplesMax: number;
 
-  constructor(samplesMax: number, sequence: number) {
-    this.own = new Track(samplesMax, sequence);
+  constructor(samplesMax: number, sequence: number, before: Totals | undefined) {
+    this.own = new Track(samplesMax, sequence, before);
     this.#samplesMax = samplesMax;
   }
 
-  nodeTrack(id: string): Track {
+  nodeTrack(id: string, before: Totals | undefined): Track {
     let track = this.nodes.get(id);
     if (track === undefined) {
-      track = new Track(this.#samplesMax, this.own.lastSequence);
+      track = new Track(this.#samplesMax, this.own.lastSequence, before);
       this.nodes.set(id, track);
     }
     return track;

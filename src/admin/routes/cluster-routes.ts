@@ -21,7 +21,7 @@ const RING = object(
 
 export const CLUSTER_PARAM = "Name of a cluster.";
 
-export function clusterRoutes({ operations }: AdminSubject): readonly AdminRoute[] {
+export function clusterRoutes({ operations, recentOf }: AdminSubject): readonly AdminRoute[] {
   return [
     adminRoute({
       method: "GET",
@@ -31,7 +31,9 @@ export function clusterRoutes({ operations }: AdminSubject): readonly AdminRoute
       answers: { 200: { description: "All of them.", schema: object({ clusters: list(CLUSTER) }) } },
       handle() {
         const snapshot = operations.snapshot();
-        return ok({ clusters: snapshot.clusters.map((cluster) => clusterView(cluster, snapshot)) });
+        return ok({
+          clusters: snapshot.clusters.map((cluster) => clusterView(cluster, snapshot, recentOf(cluster.name))),
+        });
       },
     }),
     adminRoute({
@@ -46,7 +48,7 @@ export function clusterRoutes({ operations }: AdminSubject): readonly AdminRoute
         const snapshot = operations.snapshot();
         const found = snapshot.clusters.find(({ name }) => name === params.cluster);
         if (found === undefined) throw new FnlbError("ERR_NOT_FOUND", `there is no cluster "${params.cluster}"`);
-        return ok(clusterView(found, snapshot));
+        return ok(clusterView(found, snapshot, recentOf(found.name)));
       },
     }),
     adminRoute({

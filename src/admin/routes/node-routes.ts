@@ -1,6 +1,7 @@
 import { parseNodeName, WEIGHT_MAX } from "../../config/node-address.js";
 import type { ChangeResult } from "../../core/operations.js";
 import { FORGOTTEN, type Registry } from "../../core/registry.js";
+import type { NodeSnapshot } from "../../core/snapshot.js";
 import { FnlbError } from "../../errors.js";
 import { RequestError } from "../admin-problem.js";
 import { type AdminAnswer, type AdminRoute, adminRoute, ok } from "../admin-route.js";
@@ -59,7 +60,8 @@ export function nodeRoutes(subject: AdminSubject): readonly AdminRoute[] {
   return [...readRoutes(subject), ...editRoutes(subject), ...repairRoutes(subject)];
 }
 
-function readRoutes({ operations }: AdminSubject): readonly AdminRoute[] {
+function readRoutes({ operations, recentOf }: AdminSubject): readonly AdminRoute[] {
+  const view = (node: NodeSnapshot) => nodeView(node, recentOf(node.cluster, node.id));
   return [
     adminRoute({
       method: "GET",
@@ -67,7 +69,7 @@ function readRoutes({ operations }: AdminSubject): readonly AdminRoute[] {
       name: "listNodes",
       summary: "Lists the nodes of all clusters.",
       answers: { 200: { description: "In the order of the config.", schema: NODES } },
-      handle: () => ok({ nodes: operations.snapshot().nodes.map(nodeView) }),
+      handle: () => ok({ nodes: operations.snapshot().nodes.map(view) }),
     }),
     adminRoute({
       method: "GET",
@@ -82,7 +84,7 @@ function readRoutes({ operations }: AdminSubject): readonly AdminRoute[] {
         if (!clusters.some(({ name }) => name === cluster)) {
           throw new FnlbError("ERR_NOT_FOUND", `there is no cluster "${cluster}"`);
         }
-        return ok({ nodes: nodes.filter((node) => node.cluster === cluster).map(nodeView) });
+        return ok({ nodes: nodes.filter((node) => node.cluster === cluster).map(view) });
       },
     }),
     adminRoute({
@@ -97,7 +99,7 @@ function readRoutes({ operations }: AdminSubject): readonly AdminRoute[] {
         const { cluster, id } = placeOf(params);
         const found = operations.snapshot().nodes.find((node) => node.cluster === cluster && node.id === id);
         if (found === undefined) throw new FnlbError("ERR_NOT_FOUND", `cluster "${cluster}" has no node "${id}"`);
-        return ok(nodeView(found));
+        return ok(view(found));
       },
     }),
     adminRoute({
@@ -254,9 +256,9 @@ function changeOf(subject: AdminSubject, { cluster, id, result }: NodeResult): V
   return node === undefined ? { result } : { result, node };
 }
 
-function viewOf({ operations }: AdminSubject, cluster: string, id: string): ValueOf<typeof NODE> | undefined {
+function viewOf({ operations, recentOf }: AdminSubject, cluster: string, id: string): ValueOf<typeof NODE> | undefined {
   const found = operations.snapshot().nodes.find((node) => node.cluster === cluster && node.id === id);
-  return found === undefined ? undefined : nodeView(found);
+  return found === undefined ? undefined : nodeView(found, recentOf(cluster, id));
 }
 
 function editsView(cluster: string, { version, edits }: Registry): ValueOf<typeof EDITS> {

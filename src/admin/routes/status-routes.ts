@@ -38,7 +38,7 @@ export function statusView(
   subject: AdminSubject,
   snapshot: BalancerSnapshot = subject.operations.snapshot(),
 ): ValueOf<typeof STATUS> {
-  const { operations, version, pid, wallNow, logLevel } = subject;
+  const { operations, version, pid, wallNow, logLevel, recentOf } = subject;
   const { readiness, startedAtMs, isDraining, store, sockets, counters } = snapshot;
   const { connections, exchanges, tunnels, queued } = snapshot;
   const isOpen = startedAtMs > 0;
@@ -60,7 +60,7 @@ export function statusView(
     requests: counters.requests,
     problems: counters.problems,
     logLevel: logLevel?.level ?? null,
-    clusters: snapshot.clusters.map((cluster) => clusterView(cluster, snapshot)),
+    clusters: snapshot.clusters.map((cluster) => clusterView(cluster, snapshot, recentOf(cluster.name))),
     listeners: isOpen ? operations.listeners().map(listenerView) : [],
   };
 }

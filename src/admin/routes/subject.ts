@@ -3,6 +3,7 @@ import type { OptionName } from "../../config/options.js";
 import type { LogLevelDial } from "../../core/log.js";
 import type { Operations } from "../../core/operations.js";
 import type { RuntimeReading } from "../../core/runtime-reading.js";
+import type { RecentPoint } from "../dashboard/history.js";
 
 /** What the admin API is about: a balancer, and the process that it runs in. */
 export interface AdminSubject {
@@ -13,6 +14,8 @@ export interface AdminSubject {
   readonly placeOf: (name: OptionName, cluster?: string) => string | undefined;
   /** Undefined where the program's log has no level that can be changed. */
   readonly logLevel: LogLevelDial | undefined;
+  /** What a cluster, or one of its nodes, has done in the last two seconds; undefined where that is not known. */
+  readonly recentOf: (cluster: string, node?: string) => RecentPoint | undefined;
   readonly readRuntime: () => RuntimeReading;
   /** Milliseconds since the epoch. */
   readonly wallNow: () => number;

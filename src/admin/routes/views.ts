@@ -3,6 +3,7 @@ import type { Histogram } from "../../core/histogram.js";
 import { NODE_STATE_NAMES, nodeStates } from "../../core/node-states.js";
 import type { ListenerView } from "../../core/operations.js";
 import type { BalancerSnapshot, ClusterSnapshot, NodeSnapshot } from "../../core/snapshot.js";
+import type { RecentPoint } from "../dashboard/history.js";
 import { dictionary, flag, list, nullable, number, object, text, type ValueOf, whole, word } from "../schema.js";
 
 const RESPONSE_CLASSES = ["1xx", "2xx", "3xx", "4xx", "5xx"] as const;
@@ -19,6 +20,15 @@ const LATENCY = object(
   {
     description:
       "Quantiles of the times to the head of a response in milliseconds, since the beginning; null: none yet.",
+  },
+);
+
+const RECENT = object(
+  { rate: nullable(number()), errors: nullable(number()), p50Ms: nullable(number()), p99Ms: nullable(number()) },
+  {},
+  {
+    description:
+      "In the last two seconds: requests and errors a second, quantiles of the times to the head of a response; null: none. Left out before they are known.",
   },
 );
 
@@ -50,7 +60,7 @@ export const NODE = object(
     responses: RESPONSES,
     latencyMs: nullable(LATENCY),
   },
-  {},
+  { recent: RECENT },
   { title: "Node" },
 );
 
@@ -77,7 +87,7 @@ export const CLUSTER = object(
       retryTokensMax: number(),
     }),
   },
-  {},
+  { recent: RECENT },
   { title: "Cluster" },
 );
 
@@ -94,7 +104,8 @@ export const LISTENER = object(
   { title: "Listener" },
 );
 
-export function nodeView(node: NodeSnapshot): ValueOf<typeof NODE> {
+/** `recent` is what its newest sample says. */
+export function nodeView(node: NodeSnapshot, recent?: RecentPoint): ValueOf<typeof NODE> {
   const { cluster, id, origin, mode, weight, alive, suspect, ejected, check, breaker } = node;
   const { inFlight, connections, idleConnections } = node;
   const { attempts, faults, dialsFailed, answers } = node.stats;
@@ -110,12 +121,14 @@ export function nodeView(node: NodeSnapshot): ValueOf<typeof NODE> {
     ...now,
     ...counts,
     latencyMs: latencyOf(answers.headTime),
+    ...(recent === undefined ? {} : { recent }),
   };
 }
 
 export function clusterView(
   cluster: ClusterSnapshot,
   { nodes }: Pick<BalancerSnapshot, "nodes">,
+  recent?: RecentPoint,
 ): ValueOf<typeof CLUSTER> {
   const { name, policy, canServe, inFlight, queued, isPanic, retryTokens, stats, limits } = cluster;
   const own = nodes.filter((node) => node.cluster === name);
@@ -134,6 +147,7 @@ export function clusterView(
     problems: Object.fromEntries(stats.problems),
     latencyMs: latencyOf(stats.answers.headTime),
     limits,
+    ...(recent === undefined ? {} : { recent }),
   };
 }
 

@@ -26,10 +26,10 @@ export interface FrameOptions {
   readonly hasColor: boolean;
 }
 
-/** With what the times are of: a median that does not move may be one of hours. */
+/** With what the times are of: those of `fnlb status` are of all time. */
 function headOf(status: StatusAnswer): string[] {
   const [process, counts] = headLines(status);
-  return [process, `${counts}; P50, P99 since start`];
+  return [process, `${counts}; P50, P99 of the last 2 s`];
 }
 
 /** The lines of one picture of `fnlb status --watch`, not more than fit. */
@@ -70,8 +70,8 @@ export function watchLines(current: Sample, previous: Sample | undefined): strin
         `inFlight=${cluster.inFlight}`,
         `queued=${cluster.queued}`,
         `problems=${problemCount(cluster)}`,
-        `p50=${latencyText(cluster.latencyMs?.p50).replace(" ", "")}`,
-        `p99=${latencyText(cluster.latencyMs?.p99).replace(" ", "")}`,
+        `p50=${latencyText(cluster.recent?.p50Ms).replace(" ", "")}`,
+        `p99=${latencyText(cluster.recent?.p99Ms).replace(" ", "")}`,
       ].join(" "),
     ),
   );
@@ -111,8 +111,8 @@ function clusterColumns(rates: Rates): readonly Column<ClusterAnswer>[] {
     { title: "IN FLIGHT", align: "right", cell: ({ inFlight }) => String(inFlight) },
     { title: "QUEUED", align: "right", cell: ({ queued }) => String(queued) },
     { title: "PROBLEMS", align: "right", cell: (cluster) => String(problemCount(cluster)) },
-    { title: "P50", align: "right", cell: ({ latencyMs }) => latencyText(latencyMs?.p50) },
-    { title: "P99", align: "right", cell: ({ latencyMs }) => latencyText(latencyMs?.p99) },
+    { title: "P50", align: "right", cell: ({ recent }) => latencyText(recent?.p50Ms) },
+    { title: "P99", align: "right", cell: ({ recent }) => latencyText(recent?.p99Ms) },
   ];
 }
 
@@ -126,7 +126,7 @@ function nodeColumns(rates: Rates, namesClusters: boolean): readonly Column<Node
     { title: "IN FLIGHT", align: "right", cell: ({ inFlight }) => String(inFlight) },
     { title: "WEIGHT", align: "right", cell: ({ weight }) => String(weight) },
     { title: "FAULTS", align: "right", cell: ({ faults }) => String(faults) },
-    { title: "P50", align: "right", cell: ({ latencyMs }) => latencyText(latencyMs?.p50) },
-    { title: "P99", align: "right", cell: ({ latencyMs }) => latencyText(latencyMs?.p99) },
+    { title: "P50", align: "right", cell: ({ recent }) => latencyText(recent?.p50Ms) },
+    { title: "P99", align: "right", cell: ({ recent }) => latencyText(recent?.p99Ms) },
   ];
 }
