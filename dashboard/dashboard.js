@@ -15,8 +15,8 @@ import { Tabs } from "./tabs.js";
 /** @typedef {import("./shapes.js").NodeShape} NodeShape */
 /** @typedef {import("./series.js").Series} Series */
 
-/** Policies that put keys nowhere in particular; asking for their ring would only be refused. */
-const WITHOUT_RING = new Set(["weighted-round-robin", "least-loaded", "p2c-ewma", "random"]);
+/** Policies without a ring: asking for it would only be refused, and be a fault in the console. */
+const WITHOUT_RING = new Set(["maglev", "rendezvous", "weighted-round-robin", "least-loaded", "p2c-ewma", "random"]);
 
 const MESSAGE_MS = 10_000;
 /** So many samples that were missed are a gap in the lines; more are asked for again. On a slow line asking costs more. */

@@ -62,9 +62,10 @@ export class Overview {
     this.#errorsPlot.draw(total, { top: errorsTop, text: inWords("Errors a second", total.errors, perSecond) });
     const p99Words = inWords("p99 of the time to the head of a response", total.p99Ms, latency);
     this.#latencyPlot.draw(total, { top: p99Top, text: p99Words });
-    setText(byId("rate-top"), `0 to ${short(rateTop)}`);
-    setText(byId("errors-top"), `0 to ${short(errorsTop)}`);
-    setText(byId("p99-top"), `0 to ${latency(p99Top)}`);
+    const isKnown = (/** @type {readonly (number | null)[]} */ values) => values.some((value) => value !== null);
+    setText(byId("rate-top"), isKnown(total.rate) ? `0 to ${short(rateTop)}` : "");
+    setText(byId("errors-top"), isKnown(total.errors) ? `0 to ${short(errorsTop)}` : "");
+    setText(byId("p99-top"), isKnown(total.p99Ms) ? `0 to ${latency(p99Top)}` : "");
   }
 }
 

@@ -316,6 +316,8 @@ describe("the page of the dashboard", { skip: WITHOUT_CHROMIUM }, () => {
     stub.send("status", stubStatus(nodes.with(99, stubNode(id, { mode: "disabled", states: ["disabled"] }))));
     await row(page, id).getByText("Disabled").waitFor();
     assert.equal(await page.evaluate("moved"), 0);
+    const glides = await page.evaluate("getComputedStyle(document.querySelector('.bar span')).transitionDuration");
+    assert.equal(glides, "0s", "hundreds of bars that glide cost more than all else");
     const filter = page.getByLabel("Filter nodes by name or state");
     await filter.fill("disabled");
     await row(page, nodes[0].id).waitFor({ state: "hidden" });

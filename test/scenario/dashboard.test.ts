@@ -243,16 +243,17 @@ describe("the dashboard", { skip: WITHOUT_CHROMIUM }, () => {
   it("tells clusters apart by tabs, which arrows move between", async (t) => {
     const [a, b] = await startFunctionNodes(t, 2);
     const started = await startClusters(t, {
-      clusters: { a: { nodes: [a.port] }, b: { nodes: [b.port], policy: "weighted-round-robin" } },
+      clusters: { a: { nodes: [a.port] }, b: { nodes: [b.port], policy: "rendezvous" } },
       process: ADMIN,
     });
-    const { page } = await openPage(t, browser, pageOf(started));
+    const { page, complaints } = await openPage(t, browser, pageOf(started));
     await row(page, a.address).waitFor();
     await page.getByRole("tab", { name: /^a / }).focus();
     await page.keyboard.press("ArrowRight");
     await row(page, b.address).waitFor();
     assert.equal(await row(page, a.address).count(), 0);
     await page.getByText("The policy of this cluster has no ring.").waitFor();
+    assert.deepEqual(complaints, []);
     assert.equal(await page.getByRole("tab", { selected: true }).textContent(), "b 1/1 serving");
     assert.match(page.url(), /#b$/);
   });

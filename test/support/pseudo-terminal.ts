@@ -61,7 +61,12 @@ export async function runOnTerminal(
   return {
     screen,
     signal(name) {
-      process.kill(Number(pid), name);
+      try {
+        process.kill(Number(pid), name);
+      } catch (error) {
+        // It has ended by itself.
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+      }
       // It stops with the program that it has started.
       if (name === "SIGCONT") child.kill(name);
     },
