@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
 import type { NodeConfig } from "../../src/config/config.js";
@@ -7,7 +6,7 @@ import { localNode, startBalancer } from "../support/balancer.js";
 import { type ClusterUnderTest, configWith } from "../support/clusters.js";
 import { eventually } from "../support/fake-clock.js";
 import { startFunctionNodes } from "../support/function-node.js";
-import { answering, startRawOrigin } from "../support/raw-origin.js";
+import { answering, refusingPort, startRawOrigin } from "../support/raw-origin.js";
 import { connectClient } from "../support/raw-peer.js";
 import { routeTo } from "../support/routed-request.js";
 
@@ -58,15 +57,6 @@ const config = fc.record({
   requestId: fc.boolean(),
 });
 
-/** A port of this machine that refuses. */
-async function refusingPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 /** A tunnel through the cluster of the start, and whether it still passes bytes. */
 async function openTunnel(t: TestContext, port: number) {
   const client = await connectClient(t, port);
@@ -78,7 +68,7 @@ async function openTunnel(t: TestContext, port: number) {
 describe("random reloads under traffic", () => {
   it("lose no request that can be served, and leave nothing behind", async (t) => {
     const nodes = await startFunctionNodes(t, NODES);
-    const ports = [...nodes.map(({ port }) => port), await refusingPort()];
+    const ports = [...nodes.map(({ port }) => port), await refusingPort(t)];
     const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
     const socket = await startRawOrigin(t, answering(switching));
     const nodeOf = (number: number, isNamed: boolean, weight: number): NodeConfig => {

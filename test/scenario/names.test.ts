@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { NodeConfig } from "../../src/config/config.js";
 import { startBalancer } from "../support/balancer.js";
-import { FakeClock, turns } from "../support/fake-clock.js";
+import { FakeClock } from "../support/fake-clock.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { connectClient } from "../support/raw-peer.js";
 
@@ -93,10 +93,7 @@ describe("a node with a name", () => {
     assert.equal((await event("node_dead")).code, "ENOTFOUND");
     addresses = ["127.0.0.1"];
     // A ping that finds no address doubts the name, the next one finds the node.
-    await clock.advance(2500);
-    await turns(10);
-    await clock.advance(1500);
-    assert.equal((await event("node_alive")).node, `a.example:${node.port}`);
+    assert.equal((await clock.advanceUntil(event("node_alive"))).node, `a.example:${node.port}`);
     assert.equal((await client.ask(GET)).status, 200);
   });
 });

@@ -137,10 +137,9 @@ describe("a node that an operator marks as alive", () => {
     assert.equal(balancer.markAlive(name), "applied");
     assert.equal(await ask(), 502);
     await event("node_dead");
+    await event("node_alive");
     await node.start();
-    await clock.advance(2000);
-    await event("node_alive");
-    await event("node_alive");
+    await clock.advanceUntil(event("node_alive"));
     assert.equal(await ask(), 200);
   });
 });

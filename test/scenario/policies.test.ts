@@ -35,10 +35,7 @@ async function startThree(t: TestContext, config: Omit<TestConfig, "nodes">, wei
     },
     async revive(node: FunctionNode): Promise<void> {
       await node.start();
-      for (let turn = 0; turn < 20 && started.events.every(({ event }) => event !== "node_alive"); turn++) {
-        await clock.advance(1300);
-      }
-      await started.event("node_alive");
+      await clock.advanceUntil(started.event("node_alive"));
     },
   };
 }

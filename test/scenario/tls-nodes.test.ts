@@ -7,7 +7,7 @@ import { startBalancer, type TestBalancer } from "../support/balancer.js";
 import { certificateFiles, createAuthority, selfSigned } from "../support/certificates.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { pathsOf } from "../support/paths.js";
-import { answering, ok, startRawOrigin } from "../support/raw-origin.js";
+import { answering, ok, refusingPort, startRawOrigin } from "../support/raw-origin.js";
 import { connectClient } from "../support/raw-peer.js";
 import { startTlsOrigin } from "../support/tls-peers.js";
 import { assertProblem } from "../support/wire.js";
@@ -193,7 +193,7 @@ for (const sockets of ["fast", "plain"]) {
         ciphers: "DEFAULT@SECLEVEL=0",
       });
       await assertDead(t, secureNode(old.port, { caFile }), /^ERR_SSL_/);
-      await assertDead(t, secureNode(await freePort(t), { caFile }), "ECONNREFUSED");
+      await assertDead(t, secureNode(await refusingPort(t), { caFile }), "ECONNREFUSED");
     });
 
     it("that is silent in its handshake is given up at the connect timeout, and the connection closed", async (t) => {
@@ -383,10 +383,4 @@ for (const sockets of ["fast", "plain"]) {
       assert.ok(!client.text.endsWith("0\r\n\r\n"));
     });
   });
-}
-
-async function freePort(t: TestContext): Promise<number> {
-  const origin = await startRawOrigin(t);
-  await origin.stop();
-  return origin.port;
 }

@@ -57,6 +57,13 @@ export async function startRawOrigin(
   };
 }
 
+/** A port of this machine that refuses, and that nobody else is given until the test is over. */
+export async function refusingPort(t: TestContext): Promise<number> {
+  const { port, stop } = await startRawOrigin(t);
+  await stop();
+  return port;
+}
+
 /** Answers each complete request head with `response`, whatever was asked; bodies are not looked at. */
 export function answering(response: string | Buffer): (peer: RawPeer) => void {
   return (peer) => {

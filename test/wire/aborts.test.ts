@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { startBlackHole } from "../support/node-process.js";
+import { standstill } from "../support/standstill.js";
 import { startWire } from "../support/wire.js";
 
 const GET = "GET / HTTP/1.1\r\nHost: fn\r\n\r\n";
@@ -69,36 +70,28 @@ for (const sockets of ["fast", "plain"]) {
     });
 
     it("while it is behind with reading: the failed write frees the node", async (t) => {
-      const { client, origin, until } = await startWire(t, {}, options);
+      const wire = await startWire(t, {}, options);
+      const { client, origin, until } = wire;
       client.send(GET);
       const node = await origin.accept();
       await node.log.untilText("\r\n\r\n");
       client.socket.pause();
       node.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
       node.send(Buffer.alloc(20_000_000));
-      let sent = -1;
-      await until("no more to be sent", ({ counters }) => {
-        const wasSent = sent;
-        sent = counters.bytesOut;
-        return sent === wasSent && sent > 0;
-      });
+      await standstill(wire, ({ counters }) => counters.bytesOut);
       client.reset();
       await node.log.untilClosed();
       await until("the abort", ({ counters, nodes }) => counters.clientAborts === 1 && nodes[0].inFlight === 0);
     });
 
     it("while its body is held back by a node that does not read: the node is left", async (t) => {
-      const { client, origin, until } = await startWire(t, {}, options);
+      const wire = await startWire(t, {}, options);
+      const { client, origin, until } = wire;
       client.send("POST / HTTP/1.1\r\nHost: fn\r\nContent-Length: 100000000\r\n\r\n");
       const node = await origin.accept();
       node.socket.pause();
       client.send(Buffer.alloc(50_000_000));
-      let read = -1;
-      await until("no more to be read", ({ counters }) => {
-        const wasRead = read;
-        read = counters.bytesIn;
-        return read === wasRead && read > 1000;
-      });
+      await standstill(wire, ({ counters }) => counters.bytesIn);
       client.reset();
       node.socket.resume();
       await node.log.untilEnd();

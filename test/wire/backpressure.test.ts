@@ -5,7 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { startExchange } from "../support/exchange.js";
 import type { RawPeer } from "../support/raw-peer.js";
-import type { Wire } from "../support/wire.js";
+import { standstill } from "../support/standstill.js";
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
@@ -42,17 +42,6 @@ function countBytes(peer: RawPeer): { bytes: number; readonly hash: ReturnType<t
     peer.log.wake();
   });
   return seen;
-}
-
-/** Waits until nothing has moved for a while. */
-async function standstill({ until }: Wire, moved: () => number): Promise<void> {
-  let calm = 0;
-  let last = -1;
-  await until("a standstill", () => {
-    calm = moved() === last ? calm + 1 : 0;
-    last = moved();
-    return calm >= 10;
-  });
 }
 
 for (const sockets of ["fast", "plain"]) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { answering, ok } from "../support/raw-origin.js";
+import { standstill } from "../support/standstill.js";
 import { startWire } from "../support/wire.js";
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: fn\r\n\r\n`;
@@ -86,17 +87,13 @@ describe("pipelined requests", () => {
   });
 
   it("that wait are not read beyond one buffer: the client is held back", async (t) => {
-    const { client, origin, balancer, until } = await startWire(t);
+    const wire = await startWire(t);
+    const { client, origin, balancer } = wire;
     const flood = Buffer.from(get("/flood").repeat(200_000));
     client.send(flood);
     const node = await origin.accept();
     await node.log.untilText("\r\n\r\n");
-    let read = -1;
-    await until("no more to be read", ({ counters }) => {
-      const wasRead = read;
-      read = counters.bytesIn;
-      return wasRead === read;
-    });
+    const read = await standstill(wire, ({ counters }) => counters.bytesIn);
     assert.ok(read <= 2 * 128 * 1024, `${read} bytes were read while one request waited for its node`);
     assert.ok(client.socket.writableLength > 0);
     assert.equal(balancer.snapshot().counters.requests, 1);
@@ -104,15 +101,11 @@ describe("pipelined requests", () => {
 
   it("are answered as their client reads: answers do not pile up either", async (t) => {
     const body = "x".repeat(100_000);
-    const { client, balancer, until } = await startWire(t, {}, { onConnection: answering(ok(body)) });
+    const wire = await startWire(t, {}, { onConnection: answering(ok(body)) });
+    const { client, balancer } = wire;
     client.socket.pause();
     client.send(get("/f").repeat(300));
-    let sent = -1;
-    await until("no more to be sent", ({ counters }) => {
-      const wasSent = sent;
-      sent = counters.bytesOut;
-      return wasSent === sent && sent > 0;
-    });
+    await standstill(wire, ({ counters }) => counters.bytesOut);
     const { requests } = balancer.snapshot().counters;
     assert.ok(requests < 200, `${requests} requests were served for a client that reads nothing`);
     client.socket.resume();

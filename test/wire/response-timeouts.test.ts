@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { startExchange } from "../support/exchange.js";
 import { FakeClock } from "../support/fake-clock.js";
 import { ok } from "../support/raw-origin.js";
+import { standstill } from "../support/standstill.js";
 import { assertProblem } from "../support/wire.js";
 
 const GET = "GET / HTTP/1.1\r\nHost: fn\r\n\r\n";
@@ -105,20 +106,16 @@ describe("a response body that stops", () => {
 describe("a node that does not read the body", () => {
   it("is given up after the body idle timeout: 504, and its client is not blamed", async (t) => {
     const clock = new FakeClock();
-    const { client, node, balancer, until } = await startExchange(
+    const wire = await startExchange(
       t,
       "POST / HTTP/1.1\r\nHost: fn\r\nContent-Length: 50000000\r\n\r\n",
       { silenceMs: 0 },
       { dependencies: { clock } },
     );
+    const { client, node, balancer } = wire;
     node.socket.pause();
     client.send(Buffer.alloc(50_000_000));
-    let read = -1;
-    await until("no more to be read", ({ counters }) => {
-      const wasRead = read;
-      read = counters.bytesIn;
-      return read === wasRead && read > 1000;
-    });
+    await standstill(wire, ({ counters }) => counters.bytesIn);
     await clock.advance(60_100);
     const response = await client.response();
     assertProblem(response, 504, "ERR_NODE_TIMEOUT");

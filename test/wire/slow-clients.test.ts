@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { FakeClock } from "../support/fake-clock.js";
 import { answering, ok } from "../support/raw-origin.js";
+import { standstill } from "../support/standstill.js";
 import { assertClosedWith, startWire, type WireConfig, type WireOptions } from "../support/wire.js";
 
 const GET = "GET / HTTP/1.1\r\nHost: fn\r\n\r\n";
@@ -132,19 +133,15 @@ describe("a body", () => {
 
 describe("a client that does not read its response", () => {
   it("is cut after the body idle timeout", async (t) => {
-    const { client, origin, clock, balancer, until } = await startSlow(t);
+    const wire = await startSlow(t);
+    const { client, origin, clock, balancer } = wire;
     client.socket.pause();
     client.send(GET);
     const node = await origin.accept();
     await node.log.untilText("\r\n\r\n");
     node.send("HTTP/1.1 200 OK\r\nContent-Length: 30000000\r\n\r\n");
     node.send(Buffer.alloc(30_000_000));
-    let sent = -1;
-    await until("no more to be sent", ({ counters }) => {
-      const wasSent = sent;
-      sent = counters.bytesOut;
-      return sent === wasSent && sent > 0;
-    });
+    await standstill(wire, ({ counters }) => counters.bytesOut);
     await clock.advance(60_100);
     await node.log.untilEnd();
     client.socket.resume();
