@@ -67,9 +67,10 @@ export interface Balancer extends Operations {
   /**
    * Takes a new config over, all of it or nothing: rejects with `ERR_OPTION` or `ERR_LISTEN`, and then nothing has
    * changed. What is the same in both is left alone: listeners, clusters, nodes, their connections and what is known
-   * of them. Running exchanges and tunnels end as they began.
+   * of them. Running exchanges and tunnels end as they began. A function gives the config when it is its turn; what it
+   * throws is a reload that has failed.
    */
-  reload(config: Config): Promise<void>;
+  reload(config: Config | (() => Config)): Promise<void>;
   /** Waits the drain delay, stops accepting, lets exchanges finish for at most the shutdown timeout, then closes. */
   drain(): Promise<DrainResult>;
   /** Ends everything now. Twice is fine. */
@@ -128,6 +129,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   let draining: Promise<DrainResult> | undefined;
   let closing: Promise<void> | undefined;
   let reloading: Promise<void> = Promise.resolve();
+  let isConfigRefused = false;
 
   /** Keeps a loop until it has ended, so that `close` can wait for it. */
   function keep(loop: Promise<unknown>): void {
@@ -307,6 +309,12 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     log.info({ event: "reloaded", clusters: [...clusters.keys()] });
   }
 
+  function noteReload(isTaken: boolean): void {
+    if (isTaken) counters.reloads++;
+    else counters.reloadsFailed++;
+    isConfigRefused = !isTaken;
+  }
+
   function retire(cluster: RunningCluster): void {
     retired.add(cluster);
     keep(cluster.retire().then(() => retired.delete(cluster)));
@@ -391,8 +399,11 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
     },
     reload(next) {
       // One after the other: each is all or nothing.
-      const reloaded = reloading.then(() => reloadNow(complete(next)));
-      reloading = reloaded.catch(() => {});
+      const reloaded = reloading.then(() => reloadNow(complete(typeof next === "function" ? next() : next)));
+      reloading = reloaded.then(
+        () => noteReload(true),
+        () => noteReload(false),
+      );
       return reloaded;
     },
     drain() {
@@ -430,6 +441,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
         queued: clusters.reduce((sum, { roundTripper }) => sum + roundTripper.queued, 0),
         timers: wheel.size,
         isDraining: draining !== undefined,
+        isConfigRefused,
         limits: { connectionsMax: config.connectionsMax, tunnelsMax: config.tunnelsMax },
         clusters: clusterSnapshots,
         nodes: clusters.flatMap((cluster) =>
