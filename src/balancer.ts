@@ -43,9 +43,10 @@ export interface Balancer extends Operations {
   /**
    * Takes a new config over, all of it or nothing: rejects with `ERR_OPTION` or `ERR_LISTEN`, and then nothing has
    * changed. What is the same in both is left alone: listeners, clusters, nodes, their connections and what is known
-   * of them. Running exchanges and tunnels end as they began.
+   * of them. Running exchanges and tunnels end as they began. A function gives the config when it is its turn; what it
+   * throws is a reload that has failed.
    */
-  reload(config: Config): Promise<void>;
+  reload(config: Config | (() => Config)): Promise<void>;
   /** Waits the drain delay, stops accepting, lets exchanges finish for at most the shutdown timeout, then closes. */
   drain(): Promise<DrainResult>;
   /** Ends everything now. Twice is fine. */
@@ -73,7 +74,7 @@ export function createBalancer(given: Config, dependencies: BalancerDependencies
   const balancer: Balancer = {
     ...operatorOf(() => running.operated),
     listen: () => running.listen(),
-    reload: (next) => running.reload(complete(next)),
+    reload: (next) => running.reload(() => complete(typeof next === "function" ? next() : next)),
     drain: () => running.drain(),
     close: () => running.close(),
     reopenLogs: () => running.reopenLogs(),

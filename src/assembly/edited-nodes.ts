@@ -96,7 +96,7 @@ export class EditedNodes {
     const { id } = change;
     const { edits: known } = this.#registry;
     const own = named.find((node) => node.id === id);
-    checkChange(change, standingOf(own, known.get(id)), condition);
+    checkChange(this.#cluster, change, standingOf(own, known.get(id)), condition);
     const guard = guardOf(change, condition, own !== undefined);
     const changes = [...forgotten(known, named), change];
     const { edits, before } = await this.#dependencies.store.edit(this.#cluster, changes, guard);

@@ -73,6 +73,7 @@ export class RunningBalancer {
   #draining: Promise<DrainResult> | undefined;
   #closing: Promise<void> | undefined;
   #reloading: Promise<void> = Promise.resolve();
+  #isConfigRefused = false;
 
   /** Opens nothing. */
   constructor(dependencies: RunningBalancerDependencies, config: Config) {
@@ -193,10 +194,19 @@ export class RunningBalancer {
   }
 
   /** See `Balancer.reload`. One after the other: each is all or nothing. */
-  reload(next: Config): Promise<void> {
-    const reloaded = this.#reloading.then(() => this.#reloadNow(next));
-    this.#reloading = reloaded.catch(() => {});
+  reload(read: () => Config): Promise<void> {
+    const reloaded = this.#reloading.then(() => this.#reloadNow(read()));
+    this.#reloading = reloaded.then(
+      () => this.#noteReload(true),
+      () => this.#noteReload(false),
+    );
     return reloaded;
+  }
+
+  #noteReload(isTaken: boolean): void {
+    if (isTaken) this.#counters.reloads++;
+    else this.#counters.reloadsFailed++;
+    this.#isConfigRefused = !isTaken;
   }
 
   /** What runs; throws where a new config comes too early or too late. */
@@ -355,6 +365,7 @@ export class RunningBalancer {
       queued: clusters?.queued ?? 0,
       timers: this.#heartbeat.wheel.size,
       isDraining,
+      isConfigRefused: this.#isConfigRefused,
       limits: { connectionsMax, tunnelsMax },
       clusters: clusterSnapshots,
       nodes: clusters?.nodeSnapshots() ?? [],

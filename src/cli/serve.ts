@@ -2,14 +2,14 @@ import { closeSync, openSync } from "node:fs";
 import { type Balancer, createBalancer } from "../balancer.js";
 import type { Config } from "../config/config.js";
 import type { OptionName } from "../config/options.js";
-import { type ConfigSources, originOf } from "../config/resolve.js";
+import { originOf } from "../config/resolve.js";
 import type { Log } from "../core/log.js";
 import { FnlbError } from "../errors.js";
 import { systemClock } from "../system/clock.js";
 import { type Logger, openLogger } from "../system/logger.js";
 import { runConfigWatch } from "./config-watch.js";
 import { EXIT } from "./exit.js";
-import { type ConfigOrigin, loadConfig, readConfigBytes } from "./load-config.js";
+import { type ConfigOrigin, type LoadedConfig, loadConfig, readConfigBytes } from "./load-config.js";
 
 const WATCH_INTERVAL_MS = 500;
 
@@ -20,8 +20,8 @@ export async function serve(origin: ConfigOrigin, { watches }: { readonly watche
   const { config } = loaded;
   const logger = openLogger(config);
   const { log } = logger;
-  const inForce = { sources: loaded.sources };
-  const placeOf = (name: OptionName, cluster?: string) => originOf(name, inForce.sources, cluster).place;
+  const inForce = { loaded };
+  const placeOf = (name: OptionName, cluster?: string) => originOf(name, inForce.loaded.sources, cluster).place;
   const balancer = createBalancer(config, { log, logLevel: logger, placeOf });
   const reload = reloader(origin, file, balancer, logger, inForce);
   process.on("SIGHUP", () => {
@@ -63,15 +63,18 @@ function reloader(
   file: WatchedFile,
   balancer: Balancer,
   logger: Logger,
-  inForce: { sources: ConfigSources },
+  inForce: { loaded: LoadedConfig },
 ): () => Promise<void> {
   return async () => {
     try {
-      const { config, sources } = loadConfig(origin, file.read());
-      proveLogFile(config);
-      await balancer.reload(config);
-      inForce.sources = sources;
-      logger.adopt(config);
+      let { loaded } = inForce;
+      await balancer.reload(() => {
+        loaded = loadConfig(origin, file.read());
+        proveLogFile(loaded.config);
+        return loaded.config;
+      });
+      inForce.loaded = loaded;
+      logger.adopt(loaded.config);
     } catch (error) {
       if (!(error instanceof FnlbError)) throw error;
       logger.log.error({ event: "reload_failed", code: error.code }, error.message);

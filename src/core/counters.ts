@@ -74,6 +74,8 @@ export class Counters {
   eventStreamsRefused = 0;
   eventStreamsCut = 0;
   eventFramesSkipped = 0;
+  reloads = 0;
+  reloadsFailed = 0;
   adminRequests = 0;
   adminRequestsRefused = 0;
   adminChanges = 0;

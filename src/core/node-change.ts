@@ -32,6 +32,7 @@ export function isSameStanding(one: NodeStanding, other: NodeStanding): boolean 
  * weight and mode of one that is not removed: nobody would see them, and whoever adds it again begins anew.
  */
 export function checkChange(
+  cluster: string,
   { id, presence, weight, mode }: NodeChange,
   { kind }: NodeStanding,
   { expects }: EditCondition = {},
@@ -46,5 +47,5 @@ export function checkChange(
     (expects === "present" && kind !== "there") ||
     (presence !== "added" && kind === "unknown") ||
     (presence === undefined && kind === "removed");
-  if (isMissing) throw new FnlbError("ERR_NOT_FOUND", `there is no node "${id}"`);
+  if (isMissing) throw new FnlbError("ERR_NOT_FOUND", `there is no node "${id}" in cluster "${cluster}"`);
 }

@@ -80,6 +80,8 @@ export interface BalancerSnapshot {
   /** Timeouts that are armed on the data path. */
   readonly timers: number;
   readonly isDraining: boolean;
+  /** The last reload failed: what somebody wrote down is not what is in force. */
+  readonly isConfigRefused: boolean;
   readonly limits: {
     readonly connectionsMax: number;
     /** 0: none. */

@@ -276,6 +276,26 @@ describe("a malformed request", () => {
     assert.equal(notUtf8.status, 400);
   });
 
+  it("is told in which cluster there is no such node, whatever it wanted of it", async (t) => {
+    const { ask } = await start(t);
+    const path = `${NODES}/nowhere%3A1`;
+    for (const [method, action, body] of [
+      ["GET", "", undefined],
+      ["DELETE", "", undefined],
+      ["PATCH", "", '{"weight":1}'],
+      ["POST", "/reset", undefined],
+      ["POST", "/forget", undefined],
+    ] as const) {
+      const { status, json } = await ask(`${path}${action}`, { method, ...(body === undefined ? {} : { body }) });
+      const { detail } = json as { readonly detail: string };
+      assert.deepEqual(
+        [status, detail],
+        [404, 'there is no node "nowhere:1" in cluster "default"'],
+        `${method} ${action}`,
+      );
+    }
+  });
+
   it("is told which parameter is at fault", async (t) => {
     const { ask } = await start(t);
     for (const [path, parameter] of [

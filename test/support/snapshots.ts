@@ -62,6 +62,7 @@ export function snapshotOf(given: Partial<BalancerSnapshot> = {}): BalancerSnaps
     queued: 0,
     timers: 0,
     isDraining: false,
+    isConfigRefused: false,
     limits: { connectionsMax: 1000, tunnelsMax: 0 },
     clusters: [clusterOf()],
     nodes: [nodeOf()],

@@ -141,6 +141,8 @@ export const COUNTER_FAMILIES: readonly CounterFamily[] = [
   alone("fnlb_requests_queued", "requestsQueued", "Requests that had to wait for a place."),
   alone("fnlb_load_waits_forgotten", "loadWaitsForgotten", "Load waits that were dropped to make room for others."),
   alone("fnlb_interim_responses_dropped", "interimResponsesDropped", "Interim responses that were not passed on."),
+  alone("fnlb_reloads", "reloads", "Reloads of the config that have taken it over."),
+  alone("fnlb_reloads_failed", "reloadsFailed", "Those that have changed nothing, because something was wrong."),
   alone("fnlb_admin_requests", "adminRequests", "Requests to the admin API."),
   alone("fnlb_admin_changes", "adminChanges", "Changes that it was asked for and made, or found made already."),
   alone(

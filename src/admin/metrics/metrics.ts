@@ -54,6 +54,11 @@ function writeBalancer(out: Exposition, { limits, ...snapshot }: BalancerSnapsho
   gauge("fnlb_timers", "Timeouts that are armed on the data path.", snapshot.timers);
   gauge("fnlb_draining", "1 while the balancer drains.", Number(snapshot.isDraining));
   gauge(
+    "fnlb_config_last_reload_successful",
+    "1 unless the last reload of the config has failed.",
+    Number(!snapshot.isConfigRefused),
+  );
+  gauge(
     "fnlb_store_up",
     "1 while the store that replicas share answers, or where there is none.",
     Number(snapshot.store === "up" || snapshot.store === "none"),

@@ -98,7 +98,8 @@ function readRoutes({ operations, recentOf }: AdminSubject): readonly AdminRoute
       handle({ params }) {
         const { cluster, id } = placeOf(params);
         const found = operations.snapshot().nodes.find((node) => node.cluster === cluster && node.id === id);
-        if (found === undefined) throw new FnlbError("ERR_NOT_FOUND", `cluster "${cluster}" has no node "${id}"`);
+        if (found === undefined)
+          throw new FnlbError("ERR_NOT_FOUND", `there is no node "${id}" in cluster "${cluster}"`);
         return ok(view(found));
       },
     }),

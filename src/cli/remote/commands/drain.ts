@@ -48,32 +48,46 @@ async function drainEach(context: CommandContext, { waits, onDrained }: DrainOpt
     draining.push(node);
   });
   if (!waits) return told;
+  const ends = { deadline, interruption: context.untilSignal() };
   const drained = await eachItem(draining, terminal, async (node) => {
-    await untilDrained(context, node, deadline);
+    await untilDrained(context, node, ends);
     await onDrained(node);
   });
   return Math.max(told, drained);
 }
 
-/** Resolves when nothing runs at the node; rejects with a `Failure` that says what is left at the deadline. */
+/** What ends a wait before the node is empty. */
+interface WaitEnds {
+  readonly deadline: AbortSignal | undefined;
+  /** Somebody wants his terminal back; whoever believed that this takes the drain back would find a node without traffic. */
+  readonly interruption: AbortSignal;
+}
+
+/** Resolves when nothing runs at the node; rejects with a `Failure` that says what is left when the wait ends before. */
 async function untilDrained(
   context: CommandContext,
   node: NodePlace,
-  deadline: AbortSignal | undefined,
+  { deadline, interruption }: WaitEnds,
 ): Promise<void> {
   const { terminal, call, pause } = context;
   const progress = new Progress(terminal, call.isSet("json"));
+  const end = deadline === undefined ? interruption : AbortSignal.any([deadline, interruption]);
+  let left: number | undefined;
   try {
-    let left = await inFlightAt(context, node);
+    left = await inFlightAt(context, node, interruption);
     while (left > 0) {
       progress.show(`${node.id}: draining, ${left} in flight`);
-      if (!(await pause(POLL_MS, deadline))) {
+      if (!(await pause(POLL_MS, end)) && !interruption.aborted) {
         throw new Failure(
           `could not drain node ${node.id} in time: ${counted(left, "exchange")} in flight, and it goes on draining`,
         );
       }
-      left = await inFlightAt(context, node);
+      left = await inFlightAt(context, node, interruption);
     }
+  } catch (error) {
+    if (!interruption.aborted) throw error;
+    const rest = left === undefined ? "it" : `${counted(left, "exchange")} in flight, and it`;
+    throw new Failure(`no longer waiting for node ${node.id}: ${rest} goes on draining`, { cause: error });
   } finally {
     progress.end();
   }
@@ -81,9 +95,9 @@ async function untilDrained(
 }
 
 /** Exchanges and tunnels. */
-async function inFlightAt({ admin }: CommandContext, { cluster, id }: NodePlace): Promise<number> {
+async function inFlightAt({ admin }: CommandContext, { cluster, id }: NodePlace, signal: AbortSignal): Promise<number> {
   try {
-    const { value } = await admin.ask({ purpose: `see what runs at node ${id}`, path: nodePath(cluster, id) });
+    const { value } = await admin.ask({ purpose: `see what runs at node ${id}`, path: nodePath(cluster, id) }, signal);
     return (value as unknown as NodeAnswer).inFlight;
   } catch (error) {
     // Somebody has removed it meanwhile: there is nothing left to wait for.
