@@ -8,7 +8,7 @@ import { turns } from "../support/fake-clock.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { connectClient } from "../support/raw-peer.js";
 
-const CYCLES = 300;
+const CYCLES = 200;
 /** What the runtime, the compiler and the history of a few seconds may hold. */
 const SLACK = 100;
 

@@ -228,7 +228,7 @@ describe("fnlb check --print", () => {
           resolveConfig({ options: { ...options, spread: 2 } }),
         );
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 

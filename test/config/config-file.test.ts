@@ -387,7 +387,7 @@ describe("a config file", () => {
           assert.match(error.message, /^(?:default of option "[\w-]+"|fnlb\.yaml:\d+:\d+:) /);
         }
       }),
-      { numRuns: 5000 },
+      { numRuns: 2000 },
     );
     assert.ok(accepted > 100, `${accepted}`);
   });

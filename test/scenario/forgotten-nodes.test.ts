@@ -3,7 +3,8 @@ import { writeFileSync } from "node:fs";
 import { describe, it, type TestContext } from "node:test";
 import { askAdmin, codeOf } from "../support/admin-client.js";
 import { DEFAULTS, localNode, oneCluster, startBalancer } from "../support/balancer.js";
-import { makeDirectory, runProgram, runToEnd } from "../support/program.js";
+import { runCommand } from "../support/commands.js";
+import { makeDirectory, runProgram } from "../support/program.js";
 import { startRedis, WITHOUT_REDIS } from "../support/redis-server.js";
 
 const ADMIN = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
@@ -98,7 +99,7 @@ describe("what operators have said about nodes", () => {
     );
     const program = runProgram(t, ["--config", file, "--listen", "127.0.0.1:0", "--admin", admin]);
     await program.port();
-    const run = (...args: readonly string[]) => runToEnd(t, [...args, "--admin", admin]);
+    const run = (...args: readonly string[]) => runCommand([...args, "--admin", admin]);
     await run("nodes", "remove", TWO);
     await run("nodes", "weight", `${ONE}=2`, "--cluster", "api");
     const shown = await run("nodes", "--edits");

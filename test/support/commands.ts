@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
+import type { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { ByteLog } from "./byte-log.js";
 import { killed } from "./killed.js";
@@ -40,6 +41,10 @@ interface Host {
 async function startHost(): Promise<Host> {
   const child: ChildProcess = fork(HOST, [], { cwd: ROOT, execArgv: [], stdio: ["ignore", "pipe", "pipe", "ipc"] });
   shareUntilEnd(() => killed(child));
+  // A file that is run without the runner ends as well: only waiting for a command keeps it.
+  child.unref();
+  child.channel?.unref();
+  for (const pipe of [child.stdout, child.stderr]) (pipe as Socket | null)?.unref();
   const output = new ByteLog();
   const answers: CommandEnded[] = [];
   let last: Promise<unknown> = Promise.resolve();
