@@ -29,7 +29,7 @@ export class Overview {
     show(this.#state, word, () => badge(shape, tone, word));
     const serving = nodes.filter(({ states }) => states.includes("serving")).length;
     const count = `${serving} of ${counted(nodes.length, "node")} serving`;
-    const troubles = [...unservedOf(clusters), ...pausedOf(listeners)];
+    const troubles = [...unservedOf(clusters), ...pausedOf(listeners), ...unfoundOf(clusters)];
     const noteTone = troubles.length > 0 ? "bad" : serving < nodes.length ? "warn" : "";
     showNote("state-note", [...troubles, count].join("\n"), noteTone);
     setText(byId("in-flight"), short(status.exchanges));
@@ -85,6 +85,16 @@ export function titleOf(status) {
 function unservedOf(clusters) {
   const unserved = clusters.filter(({ canServe }) => !canServe);
   return unserved.length === 0 ? [] : [`nobody serves ${namesOf(unserved)}`];
+}
+
+/**
+ * What is wrong with the sources of nodes.
+ * @param {readonly import("./shapes.js").ClusterShape[]} clusters
+ */
+function unfoundOf(clusters) {
+  return clusters.flatMap(({ name, discovery }) =>
+    discovery?.trouble ? [`nodes of ${name}: ${discovery.trouble}`] : [],
+  );
 }
 
 /** @param {import("./shapes.js").StatusShape["listeners"]} listeners */

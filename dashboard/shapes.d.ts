@@ -13,6 +13,7 @@ export interface Latency {
 export interface ClusterShape {
   readonly name: string;
   readonly policy: string;
+  readonly discovery: { readonly source: string; readonly trouble: string | null } | null;
   readonly nodes: number;
   readonly serving: number;
   readonly canServe: boolean;

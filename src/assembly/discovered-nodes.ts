@@ -4,6 +4,7 @@ import type { NodeConfig } from "../config/node-address.js";
 import { discoveredTlsOf, securedNodes } from "../config/secured-nodes.js";
 import { sleep } from "../core/clock.js";
 import type { OpenLookup } from "../core/lookup.js";
+import type { DiscoveryView } from "../core/snapshot.js";
 import { type Stop, stopWith } from "../core/stop.js";
 import { type Discovery, runDiscovery } from "../discovery/discovery.js";
 import { dnsDiscovery } from "../discovery/dns-discovery.js";
@@ -30,10 +31,17 @@ export interface DiscoveredNodesDependencies {
 export class DiscoveredNodes {
   readonly #dependencies: DiscoveredNodesDependencies;
   #found: readonly NodeConfig[] = [];
+  #trouble: string | undefined;
   #loop: Stop | undefined;
 
   constructor(dependencies: DiscoveredNodesDependencies) {
     this.#dependencies = dependencies;
+  }
+
+  /** Where nodes come from, as operators see it; undefined where they are listed. */
+  get view(): DiscoveryView | undefined {
+    const { discover } = this.#dependencies.context.config;
+    return discover.kind === "none" ? undefined : { source: discover.name, trouble: this.#trouble };
   }
 
   /**
@@ -60,6 +68,7 @@ export class DiscoveredNodes {
   restart(held: readonly NodeConfig[]): void {
     this.#loop?.abort();
     this.#loop = undefined;
+    this.#trouble = undefined;
     const isOn = this.#dependencies.context.config.discover.kind !== "none";
     this.#found = isOn ? held : [];
     this.#start(() => {});
@@ -91,7 +100,11 @@ export class DiscoveredNodes {
         return config.discoverNodesMax;
       },
     };
-    const dependencies = { clock, random, log, counters, onNodes, onFirstAnswer };
+    const onAnswer = (trouble: string | undefined) => {
+      this.#trouble = trouble;
+      onFirstAnswer();
+    };
+    const dependencies = { clock, random, log, counters, onNodes, onAnswer };
     keep(runDiscovery(dependencies, options, source, stop.signal));
   }
 }

@@ -216,6 +216,7 @@ export class RunningCluster {
     return {
       name: this.name,
       policy: config.policy,
+      discovery: this.#discovered.view,
       registryVersion: this.#edited.registry.version,
       canServe: this.#nodes.some(canServe),
       stats: stats.copy(),

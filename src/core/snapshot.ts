@@ -33,9 +33,19 @@ export interface NodeSnapshot {
   readonly stats: Readonly<NodeStats>;
 }
 
+/** Where nodes of a cluster are found, besides those that are listed. */
+export interface DiscoveryView {
+  /** As `--discover` names it. */
+  readonly source: string;
+  /** What is wrong with what it said last; what was known stays. Undefined: nothing, or it has not been asked yet. */
+  readonly trouble: string | undefined;
+}
+
 export interface ClusterSnapshot {
   readonly name: string;
   readonly policy: PolicyName;
+  /** Undefined: nobody looks for nodes. */
+  readonly discovery: DiscoveryView | undefined;
   /** What operators have said of its nodes, see `Registry.version`. */
   readonly registryVersion: string;
   /** Some node may get new keys, if only because no better one may. */

@@ -29,8 +29,8 @@ export interface DiscoveryDependencies {
   readonly counters: Pick<Counters, "discoveries" | "discoveriesFailed" | "discoveriesEmpty" | "discoveriesOverLimit">;
   /** Other nodes from now on, sorted by id. Not called for an answer that says what the last one said. */
   readonly onNodes: (nodes: readonly NodeConfig[]) => void;
-  /** The first answer has been dealt with, whatever it was. */
-  readonly onFirstAnswer: () => void;
+  /** After each answer that has been dealt with: what is wrong with what is known, for operators; undefined: nothing. */
+  readonly onAnswer: (trouble: string | undefined) => void;
 }
 
 /** Read anew for each answer. */
@@ -46,7 +46,7 @@ export interface DiscoveryOptions {
 
 /** Asks a source for nodes again and again until the signal ends it; nothing of it is in flight then. */
 export async function runDiscovery(
-  { clock, random, log, counters, onNodes, onFirstAnswer }: DiscoveryDependencies,
+  { clock, random, log, counters, onNodes, onAnswer }: DiscoveryDependencies,
   options: DiscoveryOptions,
   source: Discovery,
   signal: AbortSignal,
@@ -68,6 +68,12 @@ export async function runDiscovery(
     // Whoever has mended what the log says, and is not heard of again, believes that all is well.
     if (toldFault !== fault) log.warn({ event: "discovery_failed", ...naming, reason: fault });
     toldFault = fault;
+  }
+
+  function troubleOf(): string | undefined {
+    if (toldFault !== undefined) return toldFault;
+    if (isEmpty) return "it names no node, which is ignored";
+    return isOverLimit ? `it names more than ${options.nodesMax} nodes, the first of which are taken` : undefined;
   }
 
   function take(nodes: readonly NodeConfig[]): void {
@@ -106,7 +112,7 @@ export async function runDiscovery(
       log.info({ event: "discovery_recovered", ...naming });
     }
     if (nodes !== undefined) take(nodes);
-    onFirstAnswer();
+    onAnswer(troubleOf());
     fruitless = validMs === undefined ? fruitless + 1 : 0;
     waitMs = decideWait({ validMs, fruitless, chance: random() }, options);
   } while (await sleep(clock, waitMs, signal));

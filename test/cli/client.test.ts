@@ -64,6 +64,16 @@ describe("a command that asks a running balancer", () => {
     );
   });
 
+  it("says what is wrong with a source of nodes", async (t) => {
+    const discovery = { source: "dns:fn:80", trouble: "A fn: ESERVFAIL" };
+    const clusters = [
+      stubCluster("one", { discovery }),
+      stubCluster("two", { discovery: { ...discovery, trouble: null } }),
+    ];
+    const { stdout } = await ask(await startAdminStub(t, stubState({ clusters })), ["status"]);
+    assert.match(stdout, /\ntwo [^\n]+\ndns:fn:80, which names nodes of one: A fn: ESERVFAIL\n$/);
+  });
+
   it("lists nodes, with their clusters where there are several", async (t) => {
     const stub = await startAdminStub(t);
     assert.equal(

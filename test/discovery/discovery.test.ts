@@ -24,7 +24,7 @@ async function startLoop(t: TestContext, first: DiscoveryAnswer) {
   const askedMs: number[] = [];
   const startMs = clock.now();
   const options = { cluster: "c", intervalMinMs: 1000, intervalMaxMs: 60_000, allowsEmpty: false, nodesMax: 3 };
-  const state = { answer: first, firstAnswers: 0, isOver: false };
+  const state = { answer: first, answers: 0, trouble: undefined as string | undefined, isOver: false };
   const source: Discovery = {
     name: "dns:fn",
     find: () => {
@@ -40,9 +40,12 @@ async function startLoop(t: TestContext, first: DiscoveryAnswer) {
   const stop = new AbortController();
   t.after(() => stop.abort());
   const onNodes = (nodes: readonly { readonly id: string }[]) => lists.push(nodes.map(({ id }) => id).join(" "));
-  const onFirstAnswer = () => state.firstAnswers++;
+  const onAnswer = (trouble: string | undefined) => {
+    state.answers++;
+    state.trouble = trouble;
+  };
   const loop = runDiscovery(
-    { clock, random: () => 0, log, counters, onNodes, onFirstAnswer },
+    { clock, random: () => 0, log, counters, onNodes, onAnswer },
     options,
     source,
     stop.signal,
@@ -165,9 +168,22 @@ describe("discovery", () => {
     assert.equal(events.length, 2);
   });
 
-  it("says when the first answer has been dealt with, a failure included", async (t) => {
-    const { state, events } = await startLoop(t, failed("A fn: ETIMEOUT"));
-    assert.deepEqual([state.firstAnswers, events], [1, ["discovery_failed"]]);
+  it("says when an answer has been dealt with, a failure included, and what is wrong until nothing is", async (t) => {
+    const { state, events, clock } = await startLoop(t, failed("A fn: ETIMEOUT"));
+    assert.deepEqual([state.answers, state.trouble, events], [1, "A fn: ETIMEOUT", ["discovery_failed"]]);
+    const troubleOf = async (answer: DiscoveryAnswer) => {
+      const { answers } = state;
+      state.answer = answer;
+      await clock.advance(1000);
+      assert.equal(state.answers, answers + 1);
+      return state.trouble;
+    };
+    assert.equal(await troubleOf(found("a")), undefined);
+    assert.equal(await troubleOf(found("")), "it names no node, which is ignored");
+    assert.equal(await troubleOf(found("a b c d")), "it names more than 3 nodes, the first of which are taken");
+    assert.equal(await troubleOf({ ...found("a b"), fault: "AAAA fn: ETIMEOUT" }), "AAAA fn: ETIMEOUT");
+    assert.equal(await troubleOf({ nodes: undefined, validMs: 1000, fault: undefined }), "AAAA fn: ETIMEOUT");
+    assert.equal(await troubleOf(found("a b")), undefined);
   });
 
   it("ends with its signal, and says nothing of an answer that comes too late", async (t) => {

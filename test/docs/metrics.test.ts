@@ -10,14 +10,15 @@ import { startBalancer } from "../support/balancer.js";
 import { type Family, parseExposition } from "../support/exposition.js";
 import { startRawOrigin } from "../support/raw-origin.js";
 
-/** Everything that there can be, problems of every code included. */
+/** Everything that there can be, problems of every code and a source of nodes included. */
 async function everything(t: TestContext): Promise<Family[]> {
   const { port } = await startRawOrigin(t);
   const { balancer } = await startBalancer(t, { nodes: [port] });
   const snapshot = balancer.snapshot();
   const stats = new ClusterStats();
   for (const code of Object.keys(HTTP_STATUS) as (keyof typeof HTTP_STATUS)[]) stats.noteProblem(code);
-  const clusters = snapshot.clusters.map((cluster) => ({ ...cluster, stats }));
+  const discovery = { source: "dns:fn:80", trouble: undefined };
+  const clusters = snapshot.clusters.map((cluster) => ({ ...cluster, stats, discovery }));
   return parseExposition(
     metricsText({ snapshot: { ...snapshot, clusters }, runtime: readRuntime(), version: "1.2.3" }),
   );

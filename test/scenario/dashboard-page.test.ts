@@ -274,7 +274,11 @@ describe("the page of the dashboard", { skip: WITHOUT_CHROMIUM }, () => {
       { id: "x", state: "open" },
       { id: "y", state: "paused" },
     ];
-    stub.send("status", stubStatus(nodes, { listeners }));
+    const clusters = stubStatus(nodes).clusters.map((cluster) => ({
+      ...cluster,
+      discovery: { source: "dns:fn", trouble: cluster.name === "b" ? "A fn: ESERVFAIL" : null },
+    }));
+    stub.send("status", stubStatus(nodes, { listeners, clusters }));
     const { page } = await openPage(t, browser, stub.url);
     const troubles = page.getByRole("group", { name: "Show only nodes that are" });
     await row(page, "n1").waitFor();
@@ -283,7 +287,10 @@ describe("the page of the dashboard", { skip: WITHOUT_CHROMIUM }, () => {
     assert.deepEqual(await page.locator("tbody tr:visible .id").allTextContents(), ["n2", "n3"]);
     assert.equal(await troubles.getByRole("button", { pressed: true }).textContent(), "Draining2");
     const note = page.locator("#state-note");
-    assert.equal(await note.textContent(), "nobody serves b\n1 of 2 listeners paused\n1 of 4 nodes serving");
+    assert.equal(
+      await note.textContent(),
+      "nobody serves b\n1 of 2 listeners paused\nnodes of b: A fn: ESERVFAIL\n1 of 4 nodes serving",
+    );
     assert.equal(await page.title(), "2 down · fnlb");
     stub.send("status", stubStatus([stubNode("n1"), stubNode("n2")], { listeners }));
     await page.getByText("No node is called so, or in such a state now.").waitFor();

@@ -12,6 +12,7 @@ import { FakeClock } from "../support/fake-clock.js";
 import { type FunctionNode, startFunctionNodes } from "../support/function-node.js";
 import { startManyNodes } from "../support/many-nodes.js";
 import { connectClient, type RawClient } from "../support/raw-peer.js";
+import { scrapedText } from "../support/scrape.js";
 
 const source = (text: string) => readDiscovery({ texts: [text], source: "test" });
 const asking = (target: string) => `GET ${target} HTTP/1.1\r\nHost: fn\r\n\r\n`;
@@ -142,12 +143,17 @@ describe("a cluster whose nodes are the addresses of a name", () => {
       ["warn", "default", `dns:fn:${nodes.port}`, "A fn: ESERVFAIL"],
     );
     await started.until("more failures", ({ counters }) => counters.discoveriesFailed >= 3);
+    const discoveryOf = () => started.balancer.snapshot().clusters[0].discovery;
+    assert.deepEqual(discoveryOf(), { source: `dns:fn:${nodes.port}`, trouble: "A fn: ESERVFAIL" });
+    const up = () => /^fnlb_cluster_discovery_up\{cluster="default"\} (\d)$/m.exec(scrapedText(started.balancer))?.[1];
+    assert.equal(up(), "0");
     const client = await connectClient(t, started.port);
     assert.equal(new Set(await homesOf(client, PATHS)).size, 2);
     dns.zones.set("fn", { addresses: ["127.0.0.3"], ttlS: 0 });
     dns.faults.clear();
     await untilNodes(started, ["127.0.0.3"]);
     await started.event("discovery_recovered");
+    assert.deepEqual([discoveryOf()?.trouble, up()], [undefined, "1"]);
     assert.equal(named(started.events, "discovery_failed").length, 1);
     assert.deepEqual(new Set(await homesOf(client, PATHS)), new Set(["127.0.0.3"]));
   });

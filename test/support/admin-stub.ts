@@ -61,6 +61,7 @@ export function stubCluster(name: string, more: Fields = {}): Fields {
   return {
     name,
     policy: "ring-hash",
+    discovery: null,
     nodes: 1,
     serving: 1,
     inFlight: 0,

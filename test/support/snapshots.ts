@@ -30,6 +30,7 @@ export function clusterOf(given: Partial<ClusterSnapshot> = {}): ClusterSnapshot
   return {
     name: "default",
     policy: "ring-hash",
+    discovery: undefined,
     registryVersion: "",
     canServe: true,
     stats: new ClusterStats(),

@@ -117,6 +117,13 @@ function writeClusters(out: Exposition, { clusters, nodes }: BalancerSnapshot): 
     "Those from which nothing keeps new requests.",
     ({ name }) => membership.get(name)?.serving ?? 0,
   );
+  out.gauge(
+    "fnlb_cluster_discovery_up",
+    "1 unless something is wrong with what the source of the cluster's nodes said last; only where there is one.",
+    clusters.flatMap(({ discovery }, index) =>
+      discovery === undefined ? [] : [[names[index], Number(discovery.trouble === undefined)] as const],
+    ),
+  );
   gauge("fnlb_cluster_in_flight", "Requests and tunnels at nodes now.", ({ inFlight }) => inFlight);
   gauge("fnlb_cluster_in_flight_max", "Requests and tunnels that a cluster may have at once.", ({ limits }) =>
     orInfinity(limits.clusterConnectionsMax),

@@ -68,6 +68,18 @@ export const CLUSTER = object(
   {
     name: text(),
     policy: text(),
+    discovery: nullable(
+      object(
+        {
+          source: text({ description: "As --discover names it." }),
+          trouble: nullable(
+            text({ description: "What is wrong with what it said last; what was known stays. null: nothing." }),
+          ),
+        },
+        {},
+        { description: "Where nodes are found, besides those that are listed; null: nowhere." },
+      ),
+    ),
     nodes: whole(),
     serving: whole({ description: "Nodes that take new keys." }),
     canServe: flag({ description: "Some node may get new keys, if only because no better one may." }),
@@ -130,11 +142,12 @@ export function clusterView(
   { nodes }: Pick<BalancerSnapshot, "nodes">,
   recent?: RecentPoint,
 ): ValueOf<typeof CLUSTER> {
-  const { name, policy, canServe, inFlight, queued, isPanic, retryTokens, stats, limits } = cluster;
+  const { name, policy, discovery, canServe, inFlight, queued, isPanic, retryTokens, stats, limits } = cluster;
   const own = nodes.filter((node) => node.cluster === name);
   return {
     name,
     policy,
+    discovery: discovery === undefined ? null : { ...discovery, trouble: discovery.trouble ?? null },
     nodes: own.length,
     serving: own.filter((node) => nodeStates(node).includes("serving")).length,
     canServe,

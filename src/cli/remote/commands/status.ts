@@ -3,7 +3,7 @@ import { UsageError } from "../../usage-error.js";
 import { askStatus } from "../answers.js";
 import type { CommandContext } from "../command.js";
 import { printJson } from "../display/print-json.js";
-import { CLUSTER_COLUMNS, headLines, LISTENER_COLUMNS } from "../display/status-columns.js";
+import { CLUSTER_COLUMNS, headLines, LISTENER_COLUMNS, troubleLines } from "../display/status-columns.js";
 import { tableLines } from "../display/table.js";
 import { cutText } from "../display/text-width.js";
 import { watch } from "./watch.js";
@@ -22,6 +22,7 @@ export async function status(context: CommandContext): Promise<number> {
     ...tableLines(LISTENER_COLUMNS, status.listeners, look),
     "",
     ...tableLines(CLUSTER_COLUMNS, status.clusters, look),
+    ...troubleLines(status.clusters),
   ];
   terminal.write(`${lines.join("\n")}\n`);
   return EXIT.CLEAN;

@@ -28,6 +28,13 @@ export function headLines(status: StatusAnswer): string[] {
   ].map(plainText);
 }
 
+/** A line for each cluster whose nodes cannot be found as they should. */
+export function troubleLines(clusters: readonly ClusterAnswer[]): string[] {
+  return clusters.flatMap(({ name, discovery }) =>
+    discovery?.trouble ? [plainText(`${discovery.source}, which names nodes of ${name}: ${discovery.trouble}`)] : [],
+  );
+}
+
 /** Serving ones of all, in the colour of what that means. */
 export function servingCell({ serving, nodes, isPanic }: ClusterAnswer): Cell {
   const color = serving === nodes && nodes > 0 ? "green" : serving === 0 ? "red" : "yellow";

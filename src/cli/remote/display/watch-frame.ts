@@ -1,7 +1,7 @@
 import type { ClusterAnswer, NodeAnswer, StatusAnswer } from "../answers.js";
 import { latencyText, rateText } from "./figures.js";
 import { statesCell } from "./states.js";
-import { headLines, problemCount, servingCell } from "./status-columns.js";
+import { headLines, problemCount, servingCell, troubleLines } from "./status-columns.js";
 import { type Column, tableLines } from "./table.js";
 import { colored } from "./terminal.js";
 import { cutText, plainText } from "./text-width.js";
@@ -47,6 +47,7 @@ export function watchFrame({ place, current, previous, silence, columns, rows, h
     ...headOf(status).map((line) => cutText(line, columns)),
     "",
     ...tableLines(clusterColumns(rates), status.clusters, look),
+    ...troubleLines(status.clusters).map((line) => cutText(line, columns)),
     "",
     ...tableLines(nodeColumns(rates, status.clusters.length > 1), nodes, look),
   );
