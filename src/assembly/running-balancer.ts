@@ -366,6 +366,7 @@ export class RunningBalancer {
       timers: this.#heartbeat.wheel.size,
       isDraining,
       isConfigRefused: this.#isConfigRefused,
+      certificates: this.#keyring.views,
       limits: { connectionsMax, tunnelsMax },
       clusters: clusterSnapshots,
       nodes: clusters?.nodeSnapshots() ?? [],

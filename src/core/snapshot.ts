@@ -71,6 +71,14 @@ export interface ClusterSnapshot {
   };
 }
 
+/** A certificate that is shown to clients. */
+export interface CertificateView {
+  /** As options name it. */
+  readonly file: string;
+  /** Milliseconds since the epoch. */
+  readonly validUntilMs: number;
+}
+
 /** What a running balancer looks like at one moment; counters only grow. */
 export interface BalancerSnapshot {
   /** When it began to listen, in milliseconds since the epoch; 0 before. */
@@ -92,6 +100,8 @@ export interface BalancerSnapshot {
   readonly isDraining: boolean;
   /** The last reload failed: what somebody wrote down is not what is in force. */
   readonly isConfigRefused: boolean;
+  /** Of all listeners, that of operators included. */
+  readonly certificates: readonly CertificateView[];
   readonly limits: {
     readonly connectionsMax: number;
     /** 0: none. */

@@ -4,6 +4,7 @@ import type { TlsListenerConfig, TlsNodeConfig } from "../config/tls.js";
 import type { Clock } from "../core/clock.js";
 import type { Counters } from "../core/counters.js";
 import type { Log } from "../core/log.js";
+import type { CertificateView } from "../core/snapshot.js";
 import type { DialSecurity } from "../core/stream.js";
 import { CertificateStore } from "./certificate-store.js";
 import { CertificateWatch } from "./certificate-watch.js";
@@ -121,6 +122,13 @@ export class Keyring {
   /** Looks for changed files until the signal ends it. */
   run(signal: AbortSignal): Promise<void> {
     return this.#watch.run(signal);
+  }
+
+  /** What clients are shown, once for each file. */
+  get views(): readonly CertificateView[] {
+    const summaries = [...this.#stores.values()].flatMap(({ certificates }) => certificates);
+    const byFile = new Map(summaries.map(({ certFile: file, validUntilMs }) => [file, { file, validUntilMs }]));
+    return [...byFile.values()];
   }
 
   /** The certificates of a listener that has been adopted. */

@@ -20,7 +20,11 @@ async function everything(t: TestContext): Promise<Family[]> {
   const discovery = { source: "dns:fn:80", trouble: undefined };
   const clusters = snapshot.clusters.map((cluster) => ({ ...cluster, stats, discovery }));
   return parseExposition(
-    metricsText({ snapshot: { ...snapshot, clusters }, runtime: readRuntime(), version: "1.2.3" }),
+    metricsText({
+      snapshot: { ...snapshot, clusters, certificates: [{ file: "fn.crt", validUntilMs: 1 }] },
+      runtime: readRuntime(),
+      version: "1.2.3",
+    }),
   );
 }
 

@@ -10,6 +10,7 @@ import { FakeClock } from "../support/fake-clock.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { answering, ok, startRawOrigin } from "../support/raw-origin.js";
 import { connectClient } from "../support/raw-peer.js";
+import { scrapedText } from "../support/scrape.js";
 import { connectTlsClient } from "../support/tls-peers.js";
 
 const authority = createAuthority();
@@ -431,6 +432,19 @@ for (const sockets of ["fast", "plain"]) {
       const { reason } = await event("certificates_reload_failed");
       assert.equal(reason, `file "${pair.keyFile}" must hold a PEM private key, got none`);
       await assertServes(t, port);
+    });
+
+    it("are known to operators with the day on which they expire, that of a new one once it is in use", async (t) => {
+      const until = (days: number) => new Date(Math.floor(Date.now() / 1000) * 1000 + days * 86_400_000);
+      const files = certificateFiles(t);
+      const issued = (days: number) => authority.issue({ dns: ["fn.example"], validUntil: until(days) });
+      const pair = files.writePair("first", issued(3));
+      const { balancer } = await startAnswering(t, { certificates: [pair] });
+      const expiry = () => /^fnlb_certificate_expiry_timestamp_seconds(.*)$/m.exec(scrapedText(balancer))?.[1];
+      assert.equal(expiry(), `{file="${pair.certFile}"} ${until(3).getTime() / 1000}`);
+      files.writePair("first", issued(90));
+      await balancer.reloadCertificates();
+      assert.equal(expiry(), `{file="${pair.certFile}"} ${until(90).getTime() / 1000}`);
     });
 
     it("bad at the start: nothing is opened and the error names the file", async (t) => {

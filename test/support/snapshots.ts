@@ -64,6 +64,7 @@ export function snapshotOf(given: Partial<BalancerSnapshot> = {}): BalancerSnaps
     timers: 0,
     isDraining: false,
     isConfigRefused: false,
+    certificates: [],
     limits: { connectionsMax: 1000, tunnelsMax: 0 },
     clusters: [clusterOf()],
     nodes: [nodeOf()],

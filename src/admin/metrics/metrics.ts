@@ -63,6 +63,11 @@ function writeBalancer(out: Exposition, { limits, ...snapshot }: BalancerSnapsho
     "1 while the store that replicas share answers, or where there is none.",
     Number(snapshot.store === "up" || snapshot.store === "none"),
   );
+  out.gauge(
+    "fnlb_certificate_expiry_timestamp_seconds",
+    "When a certificate that clients are shown expires, since the epoch.",
+    snapshot.certificates.map(({ file, validUntilMs }) => [labels({ file }), validUntilMs / 1000] as const),
+  );
   out.histogram("fnlb_event_loop_delay_seconds", "How late a timer ran that rings every 25 ms.", DELAY_BOUNDS, [
     ["", snapshot.timerDelay],
   ]);
