@@ -36,6 +36,7 @@ export class DeadHosts {
     node.alive = false;
     node.suspect = false;
     this.#size++;
+    node.stats.deaths++;
     this.#events.onDead(node, code);
   }
 

@@ -7,6 +7,8 @@ export class NodeStats {
   /** Attempts that failed before the head of a response, or broke off behind it. Stale connections are none. */
   faults = 0;
   dialsFailed = 0;
+  /** Times that it came into the dead-host set. */
+  deaths = 0;
   /**
    * Those that another node was asked instead of included; timed from the complete request, as far as it had come in.
    */

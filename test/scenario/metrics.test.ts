@@ -149,6 +149,7 @@ describe("metrics", () => {
     assert.equal(sampleValue(families, "fnlb_node_attempts_total", { node: first.address }), 0);
     assert.equal(sampleValue(families, "fnlb_fallbacks_total"), 1);
     assert.equal(sampleValue(families, "fnlb_node_transitions_total", { to: "dead" }), 1);
+    assert.equal(sampleValue(families, "fnlb_node_deaths_total", { node: first.address }), 1);
     await first.start();
     await event("node_alive");
     families = scrape(balancer);

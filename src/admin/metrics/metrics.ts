@@ -173,6 +173,7 @@ function writeNodes(out: Exposition, nodes: readonly NodeSnapshot[]): void {
   counter("fnlb_node_attempts", "Requests that were sent to the node.", ({ attempts }) => attempts);
   counter("fnlb_node_faults", "Attempts that the node failed: no response, or one cut short.", ({ faults }) => faults);
   counter("fnlb_node_dials_failed", "Dials to the node that failed.", ({ dialsFailed }) => dialsFailed);
+  counter("fnlb_node_deaths", "Times that the node was found dead.", ({ deaths }) => deaths);
   out.histogram(
     "fnlb_node_head_seconds",
     "From the request on its way to the head of the node's response.",
