@@ -1,4 +1,5 @@
 import { LOG_LEVELS } from "../core/log.js";
+import { readLoggedFields } from "./access-log.js";
 import { readAdminAddress, readAdminToken } from "./admin.js";
 import { readTrustedProxies } from "./forwarding-values.js";
 import { LISTEN_ADDRESS_SHAPE, readListenAddresses } from "./listen-address.js";
@@ -249,6 +250,13 @@ export const PROCESS_OPTIONS = {
     ...text(),
     default: "",
     help: "File for one JSON line per request, - for standard output; SIGHUP reopens it. Off by default.",
+  },
+  "access-log-headers": {
+    field: "accessLogFields",
+    group: "Logging",
+    ...list(readLoggedFields),
+    default: "",
+    help: "Fields of requests that stand in the access log as well, such as user-agent, comma-separated.",
   },
   "log-file": {
     field: "logFile",

@@ -15,6 +15,8 @@ export interface ByteStream {
   readonly localPort: number;
   /** The peer speaks TLS to this process. */
   readonly isEncrypted: boolean;
+  /** What the handshake with it has agreed on; undefined where there was none. Made when it is asked for. */
+  readonly tls: TlsSession | undefined;
   /** False once `destroy` or `reset` was called or the connection broke. */
   readonly isOpen: boolean;
 
@@ -34,6 +36,17 @@ export interface ByteStream {
   destroy(): void;
   /** Close at once with a RST, so that the peer sees that something is missing. */
   reset(): void;
+}
+
+/** A connection in TLS, as its handshake has left it. */
+export interface TlsSession {
+  /** `TLSv1.3`, `TLSv1.2`. */
+  readonly version: string;
+  /** As OpenSSL calls it: `TLS_AES_256_GCM_SHA384`. */
+  readonly cipher: string;
+  /** The name that the client asked for (RFC 6066 §3), "" for none. */
+  readonly serverName: string;
+  readonly isResumed: boolean;
 }
 
 export interface StreamHandler {

@@ -1,10 +1,12 @@
 import type { RouteConfig } from "../config/routes.js";
 import type { Clock } from "../core/clock.js";
 import type { Counters } from "../core/counters.js";
+import type { TlsSession } from "../core/stream.js";
 import type { ErrorCode } from "../errors.js";
 import { HTTP_STATUS } from "../errors.js";
 import { readLatin1 } from "../http1/chars.js";
 import type { RequestHead } from "../http1/request-head.js";
+import { readField } from "./key.js";
 
 /** What the log keeps of one exchange while it runs; made only when the log is on. */
 export interface ExchangeRecord {
@@ -27,6 +29,15 @@ export interface ExchangeRecord {
   firstByteMs: number;
   /** Of a request whose `traceparent` was looked at, else "". */
   traceId: string;
+  readonly tls: TlsSession | undefined;
+  /** Wanted ones that the request has, by their names in lower case; undefined where none are wanted. */
+  readonly fields: Readonly<Record<string, string>> | undefined;
+}
+
+/** Who is logged. */
+interface LoggedClient {
+  readonly clientAddress: string;
+  readonly tls: TlsSession | undefined;
 }
 
 /** Takes lines in batches. Never blocks and never throws: a log that cannot be written must not stop traffic. */
@@ -54,7 +65,13 @@ export class AccessLog {
     this.#sink = sink;
   }
 
-  begin(client: string, head: RequestHead, buffer: Buffer): ExchangeRecord {
+  /** `fieldNames`, in lower case, are of header fields that are kept. */
+  begin(
+    { clientAddress: client, tls }: LoggedClient,
+    head: RequestHead,
+    buffer: Buffer,
+    fieldNames: readonly string[],
+  ): ExchangeRecord {
     return {
       route: "",
       cluster: "",
@@ -72,6 +89,8 @@ export class AccessLog {
       sentMs: -1,
       firstByteMs: -1,
       traceId: "",
+      tls,
+      fields: fieldNames.length === 0 ? undefined : fieldsOf(head, buffer, fieldNames),
     };
   }
 
@@ -112,7 +131,9 @@ export class AccessLog {
       `"connectMs":${span(record.pickedMs, record.sentMs)},` +
       `"firstByteMs":${span(record.sentMs, record.firstByteMs)},"totalMs":${span(record.startedMs, now)},` +
       `"endedBy":"${endedBy}","phase":"${phase}"${record.code === "" ? "" : `,"code":"${record.code}"`}` +
-      `${record.traceId === "" ? "" : `,"traceId":"${record.traceId}"`}}\n`;
+      `${record.traceId === "" ? "" : `,"traceId":"${record.traceId}"`}` +
+      `${record.tls === undefined ? "" : `,"tls":${JSON.stringify(record.tls)}`}` +
+      `${record.fields === undefined ? "" : `,"headers":${JSON.stringify(record.fields)}`}}\n`;
     this.#append(line);
   }
 
@@ -146,6 +167,16 @@ export class AccessLog {
   dropped(lines: number): void {
     this.#counters.accessLogLinesDropped += lines;
   }
+}
+
+function fieldsOf(head: RequestHead, buffer: Buffer, names: readonly string[]): Record<string, string> {
+  // One may be called __proto__.
+  const fields = Object.create(null) as Record<string, string>;
+  for (const name of names) {
+    const value = readField(head, buffer, name, ", ");
+    if (value !== undefined) fields[name] = value;
+  }
+  return fields;
 }
 
 /** Names of routes and clusters need no escaping. */

@@ -1,6 +1,6 @@
 // Hot path: heads of a client, one exchange at a time, answers in order.
 import type { Node } from "../core/node.js";
-import type { ByteStream, StreamHandler } from "../core/stream.js";
+import type { ByteStream, StreamHandler, TlsSession } from "../core/stream.js";
 import { TimerEntry, type TimerOwner } from "../core/timer-wheel.js";
 import type { ErrorCode } from "../errors.js";
 import { countVia, type ForwardedLines } from "../http1/compose-request.js";
@@ -331,6 +331,10 @@ export class ClientConnection implements StreamHandler, ExchangeClient, TimerOwn
     const isFlowing = this.#stream.writeBoth(first, firstEnd, second, secondStart, secondEnd);
     if (!isFlowing) this.#isBehind = true;
     return isFlowing;
+  }
+
+  get tls(): TlsSession | undefined {
+    return this.#stream.tls;
   }
 
   get accessLog(): AccessLog | undefined {

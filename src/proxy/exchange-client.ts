@@ -1,4 +1,5 @@
 import type { Node } from "../core/node.js";
+import type { TlsSession } from "../core/stream.js";
 import type { ErrorCode } from "../errors.js";
 import type { ForwardedLines } from "../http1/compose-request.js";
 import type { RequestHead } from "../http1/request-head.js";
@@ -11,6 +12,8 @@ import type { RelayClient } from "./response-relay.js";
 export interface ExchangeClient extends RelayClient {
   readonly forwarded: ForwardedLines;
   readonly clientAddress: string;
+  /** Undefined where it speaks in the clear. */
+  readonly tls: TlsSession | undefined;
   /** The one that is in force: a cluster that a reload has removed would go on with one that is closed. */
   readonly accessLog: AccessLog | undefined;
   /** Where the request goes; undefined where no route matches it. */

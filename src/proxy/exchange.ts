@@ -133,7 +133,7 @@ export class HttpExchange
     this.#response.reset();
     this.#request.begin(head);
     this.#keyText = "";
-    this.#record = this.#client.accessLog?.begin(client.clientAddress, head, buffer);
+    this.#record = client.accessLog?.begin(client, head, buffer, config.accessLogFields);
     if (config.exchangeTimeoutMs > 0) this.#context.wheel.schedule(this.#wholeTimer, config.exchangeTimeoutMs);
 
     if (destination === undefined) {

@@ -99,6 +99,7 @@ class FastStream implements ByteStream {
   remotePort = 0;
   localPort = 0;
   readonly isEncrypted = false;
+  readonly tls = undefined;
   #isReading = false;
   #isWriting = false;
   #isEnding = false;

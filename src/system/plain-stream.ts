@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
-import { type ByteStream, type Dial, READ_BYTES_MAX, type StreamHandler } from "../core/stream.js";
+import { TLSSocket } from "node:tls";
+import { type ByteStream, type Dial, READ_BYTES_MAX, type StreamHandler, type TlsSession } from "../core/stream.js";
 import { plainAddress } from "./fast-stream.js";
 
 const nobody: StreamHandler = {
@@ -52,6 +53,8 @@ export class PlainStream implements ByteStream {
     if (this.isOpen) this.handler.onDrain();
   };
 
+  #tls: TlsSession | undefined;
+
   constructor(socket: Socket, carrier: Socket = socket) {
     this.#socket = socket;
     this.#carrier = carrier;
@@ -68,6 +71,11 @@ export class PlainStream implements ByteStream {
       if (!this.#isGivenUp) this.#breakCode ??= error.code ?? "EIO";
     });
     socket.on("close", () => this.handler.onClose(this.#breakCode));
+  }
+
+  get tls(): TlsSession | undefined {
+    if (this.#socket instanceof TLSSocket) this.#tls ??= sessionOf(this.#socket);
+    return this.#tls;
   }
 
   /**
@@ -187,3 +195,14 @@ export const plainDial: Dial = (target, handler) => {
     socket.destroy();
   };
 };
+
+function sessionOf(socket: TLSSocket): TlsSession {
+  // False where the client asked for none, which the types do not say.
+  const { servername } = socket as { readonly servername?: string | false };
+  return {
+    version: socket.getProtocol() ?? "",
+    cipher: socket.getCipher().name,
+    serverName: servername || "",
+    isResumed: socket.isSessionReused(),
+  };
+}

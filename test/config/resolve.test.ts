@@ -171,6 +171,7 @@ const OTHER_VALUES: Readonly<Record<OptionName, readonly [text: string, field: k
   "drain-delay": ["5s", "drainDelayMs", 5000],
   "shutdown-timeout": ["1m", "shutdownTimeoutMs", 60_000],
   "access-log": ["-", "accessLog", "-"],
+  "access-log-headers": ["User-Agent, referer,user-agent", "accessLogFields", ["user-agent", "referer"]],
   "log-file": ["/var/log/fnlb.log", "logFile", "/var/log/fnlb.log"],
   "log-level": ["debug", "logLevel", "debug"],
   admin: ["unix:/run/a.sock", "admin", { kind: "unix", path: "/run/a.sock" }],

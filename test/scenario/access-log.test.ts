@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { startBalancer, type TestBalancer } from "../support/balancer.js";
+import { oneCluster, startBalancer, type TestBalancer } from "../support/balancer.js";
 import { startFunctionNode } from "../support/function-node.js";
 import { pathsOf } from "../support/paths.js";
 import { startRawOrigin } from "../support/raw-origin.js";
@@ -51,6 +51,36 @@ describe("access log", () => {
     assert.match(String(first.time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     for (const time of ["queueMs", "connectMs", "firstByteMs", "totalMs"])
       assert.ok((first[time] as number) >= 0, time);
+  });
+
+  it("has the fields that it is told to keep, those of a new config from its first request on", async (t) => {
+    const path = logPath(t);
+    const node = await startFunctionNode(t, { name: "a" });
+    const accessLogFields = ["user-agent", "x-a", "__proto__"];
+    const started = await startBalancer(t, { nodes: [node.port], accessLog: path, accessLogFields });
+    const client = await connectClient(t, started.port);
+    const ask = (fields: string) => client.ask(`GET / HTTP/1.1\r\nHost: fn\r\n${fields}\r\n`);
+    await ask('User-Agent: "quoted" \\ agent\r\nX-A: 1\r\nCookie: secret=1\r\nx-a: 2\r\n__proto__: odd\r\n');
+    await ask("Accept: */*\r\n");
+    await started.balancer.reload(oneCluster({ ...started.config, accessLogFields: ["accept"] }));
+    await ask("Accept: */*\r\nUser-Agent: x\r\n");
+    await started.balancer.reload(oneCluster({ ...started.config, accessLogFields: [] }));
+    await ask("Accept: */*\r\n");
+    const lines = await linesAfterClose(started, path);
+    assert.deepEqual(
+      lines.map(({ headers }) => headers && Object.entries(headers)),
+      [
+        [
+          ["user-agent", '"quoted" \\ agent'],
+          ["x-a", "1, 2"],
+          ["__proto__", "odd"],
+        ],
+        [],
+        [["accept", "*/*"]],
+        undefined,
+      ],
+    );
+    assert.ok(lines.every((line) => !("tls" in line)));
   });
 
   it("counts attempts and names the node that answered in the end", async (t) => {

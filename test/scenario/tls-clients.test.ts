@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import type { ListenerConfig } from "../../src/config/config.js";
@@ -35,9 +36,10 @@ for (const sockets of ["fast", "plain"]) {
     t: TestContext,
     nodes: TestConfig["nodes"],
     tls: Partial<TlsListenerConfig> = {},
+    others: Partial<TestConfig> = {},
   ): Promise<TestBalancer> {
     const certificates = tls.certificates ?? [certificateFiles(t).writePair("first", first)];
-    return startBalancer(t, { nodes, listeners: [listening({ ...tls, certificates })] }, { sockets });
+    return startBalancer(t, { nodes, listeners: [listening({ ...tls, certificates })], ...others }, { sockets });
   }
 
   /** A balancer before a node that answers everything, and the client that asks it. */
@@ -53,6 +55,25 @@ for (const sockets of ["fast", "plain"]) {
   }
 
   describe(`clients in TLS, on ${sockets} sockets`, () => {
+    it("are in the access log with what their handshake has agreed on", async (t) => {
+      const log = certificateFiles(t).write("access.log", "");
+      const origin = await startRawOrigin(t, answering(ok("hello")));
+      const { port, balancer } = await start(t, [origin.port], {}, { accessLog: log });
+      await (await connectTlsClient(t, port, { ca, servername: "first.example", maxVersion: "TLSv1.2" })).ask(GET);
+      await (await connectTlsClient(t, port, { ca, servername: "", checkServerIdentity: () => undefined })).ask(GET);
+      await balancer.close();
+      const lines = readFileSync(log, "utf8").trimEnd().split("\n");
+      const sessions = lines.map((line) => (JSON.parse(line) as { readonly tls: Record<string, unknown> }).tls);
+      assert.deepEqual(
+        sessions.map(({ version, serverName, isResumed }) => [version, serverName, isResumed]),
+        [
+          ["TLSv1.2", "first.example", false],
+          ["TLSv1.3", "", false],
+        ],
+      );
+      for (const { cipher } of sessions) assert.match(String(cipher), /^[A-Z0-9_-]{10,}$/);
+    });
+
     it("are served, one connection for many requests, and the node hears that it was https", async (t) => {
       const node = await startFunctionNode(t, { name: "a" });
       const { port, balancer } = await start(t, [node.port]);

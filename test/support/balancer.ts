@@ -119,6 +119,7 @@ export const DEFAULTS: FlatConfig = {
   drainDelayMs: 0,
   shutdownTimeoutMs: 25_000,
   accessLog: "",
+  accessLogFields: [],
   logFile: "-",
   logLevel: "info",
   admin: { kind: "off" },
