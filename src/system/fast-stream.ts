@@ -103,6 +103,8 @@ class FastStream implements ByteStream {
   #isReading = false;
   #isWriting = false;
   #isEnding = false;
+  #isShutting = false;
+  #resetsOnceShut = false;
   #waiting: Buffer[] | undefined;
   #breakCode: string | undefined;
 
@@ -258,8 +260,11 @@ class FastStream implements ByteStream {
   #shutDown(): void {
     const request = new stream.ShutdownWrap();
     // ENOTCONN: the peer has already gone, which the read side reports.
-    request.oncomplete = () => {};
-    this.#handle.shutdown(request);
+    request.oncomplete = () => {
+      this.#isShutting = false;
+      if (this.#resetsOnceShut) this.#closeByReset();
+    };
+    this.#isShutting = this.#handle.shutdown(request) === 0;
   }
 
   destroy(): void {
@@ -273,10 +278,20 @@ class FastStream implements ByteStream {
     if (this.#isClosed) return;
     this.isOpen = false;
     this.#isClosed = true;
-    // A handle that has begun to shut down cannot reset any more (UV_EINVAL); a pipe never can.
-    if (this.#handle.reset === undefined || this.#handle.reset(() => this.#onClosed()) !== 0) {
-      this.#handle.close(() => this.#onClosed());
+    if (!this.#isShutting) {
+      this.#closeByReset();
+      return;
     }
+    // Until the shutdown is over, within this turn of the loop, the system refuses (UV_EINVAL), and the runtime takes the handle
+    // for closed all the same: it would never be, and the process could not even exit.
+    this.#resetsOnceShut = true;
+    if (this.#isReading) this.#handle.readStop();
+  }
+
+  #closeByReset(): void {
+    // A pipe cannot be reset.
+    if (this.#handle.reset === undefined) this.#handle.close(() => this.#onClosed());
+    else if (this.#handle.reset(() => this.#onClosed()) !== 0) setImmediate(() => this.#onClosed());
   }
 
   #break(code: string): void {

@@ -11,6 +11,8 @@ const nobody: StreamHandler = {
 };
 
 const NOTHING = Buffer.alloc(0);
+/** Turns of the loop that a shutdown may take with nothing to be written before it. */
+const SHUTDOWN_TURNS = 4;
 /** Below this a copy of its own is cheaper. */
 const SMALL_BYTES = 16 * 1024;
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES_MAX);
@@ -160,7 +162,15 @@ export class PlainStream implements ByteStream {
     }
     // A TLS socket closes with its carrier, later; until then nothing more is to be heard of it.
     this.#socket.pause();
-    this.#carrier.resetAndDestroy();
+    this.#resetOnceShut(SHUTDOWN_TURNS);
+  }
+
+  /** While a shutdown is under way the system refuses to reset, and the runtime never closes the socket then. */
+  #resetOnceShut(turnsLeft: number): void {
+    const isShutting = this.#socket.writableEnded && !this.#socket.writableFinished;
+    if (!isShutting) this.#carrier.resetAndDestroy();
+    else if (turnsLeft > 0) setImmediate(() => this.#resetOnceShut(turnsLeft - 1));
+    else this.#carrier.destroy();
   }
 }
 

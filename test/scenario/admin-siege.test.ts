@@ -8,6 +8,7 @@ import { startFunctionNode } from "../support/function-node.js";
 import { startLoad } from "../support/load.js";
 import { OpenApiDocument } from "../support/open-api.js";
 import { connectClient, type ResponseRead } from "../support/raw-peer.js";
+import { resetSocket } from "../support/reset-socket.js";
 
 const ADMIN = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
 const HOST = "Host: 127.0.0.1\r\n";
@@ -243,7 +244,7 @@ describe("the traffic", () => {
         }),
       );
       for (const [index, socket] of sockets.entries()) {
-        if (index % 2 === 0) socket.resetAndDestroy();
+        if (index % 2 === 0) resetSocket(socket);
         else socket.destroy();
       }
     }

@@ -6,6 +6,7 @@ import { oneCluster, startBalancer } from "../support/balancer.js";
 import { certificateFiles, createAuthority } from "../support/certificates.js";
 import { eventually } from "../support/fake-clock.js";
 import { startFunctionNode } from "../support/function-node.js";
+import { resetSocket } from "../support/reset-socket.js";
 import { seeded } from "../support/seeded-random.js";
 import { connectTlsClient } from "../support/tls-peers.js";
 
@@ -57,7 +58,7 @@ async function startFatefulRelay(t: TestContext, port: () => number, fate: () =>
         if (left > 0 || how === "stall") return;
         for (const socket of [source, sink]) {
           if (how === "end") socket.end();
-          else if (how === "reset") socket.resetAndDestroy();
+          else if (how === "reset") resetSocket(socket);
           else socket.destroy();
         }
       });

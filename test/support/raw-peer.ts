@@ -2,6 +2,7 @@ import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { ByteLog } from "./byte-log.js";
 import { type MessageRead, readResponse } from "./read-message.js";
+import { resetSocket } from "./reset-socket.js";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -45,7 +46,7 @@ export class RawPeer {
 
   /** A RST: the peer sees a broken connection. */
   reset(): void {
-    this.socket.resetAndDestroy();
+    resetSocket(this.socket);
   }
 
   destroy(): void {

@@ -9,6 +9,7 @@ import {
 } from "node:tls";
 import { ByteLog } from "./byte-log.js";
 import { RawClient, type RawPeer } from "./raw-peer.js";
+import { resetSocket } from "./reset-socket.js";
 
 /** A client that speaks in bytes inside TLS. */
 export class TlsClient extends RawClient {
@@ -30,7 +31,7 @@ export class TlsClient extends RawClient {
   }
 
   override reset(): void {
-    this.carrier.resetAndDestroy();
+    resetSocket(this.carrier);
   }
 }
 
