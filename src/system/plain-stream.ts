@@ -167,7 +167,9 @@ export class PlainStream implements ByteStream {
 
   /** While a shutdown is under way the system refuses to reset, and the runtime never closes the socket then. */
   #resetOnceShut(turnsLeft: number): void {
-    const isShutting = this.#socket.writableEnded && !this.#socket.writableFinished;
+    const { writableEnded, writableFinished, writableLength } = this.#socket;
+    // It begins when all is written: behind that, a reset cuts off what is not.
+    const isShutting = writableEnded && !writableFinished && writableLength === 0;
     if (!isShutting) this.#carrier.resetAndDestroy();
     else if (turnsLeft > 0) setImmediate(() => this.#resetOnceShut(turnsLeft - 1));
     else this.#carrier.destroy();

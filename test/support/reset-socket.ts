@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 
 /** A RST. One that is being shut down cannot be reset (UV_EINVAL), and the runtime would never close it: once that is over. */
 export function resetSocket(socket: Socket): void {
-  if (socket.writableEnded && !socket.writableFinished && !socket.destroyed) setImmediate(resetSocket, socket);
+  const { writableEnded, writableFinished, writableLength, destroyed } = socket;
+  if (writableEnded && !writableFinished && writableLength === 0 && !destroyed) setImmediate(resetSocket, socket);
   else socket.resetAndDestroy();
 }

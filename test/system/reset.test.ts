@@ -64,6 +64,16 @@ for (const preference of ["fast", "plain"]) {
       assert.equal(isReset, true);
     });
 
+    it("cuts off what waits to be sent before an end", async () => {
+      const bytes = Buffer.alloc(64 * 1024 * 1024);
+      const isReset = await treat((stream) => {
+        assert.equal(stream.write(bytes, 0, bytes.length), false, "the kernel takes it all");
+        stream.end();
+        stream.reset();
+      });
+      assert.equal(isReset, true);
+    });
+
     it("closes one whose end was sent long ago", async () => {
       const isReset = await treat((stream) => {
         stream.end();
