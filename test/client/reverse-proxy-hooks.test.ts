@@ -82,9 +82,10 @@ describe("O7: a rewrite hook of the reverse proxy", () => {
         outgoing.path = `/rewritten${calls}`;
       },
     });
-    const paths = Array.from({ length: 6 }, (_, number) => `/rewritten${number + 1}`);
+    // Wherever the ports of the three put them on the ring, some of so many belong to the two.
+    const paths = Array.from({ length: 50 }, (_, number) => `/rewritten${number + 1}`);
     for (const path of paths) assert.equal((await client.ask(get("/same"))).json().target, path);
-    assert.equal(calls, 6);
+    assert.equal(calls, paths.length);
     // A node that keeps closing is also asked whether it answers at all, by OPTIONS *.
     const texts = bad.flatMap(({ connections }) => connections.map(({ text }) => text));
     const asked = texts.filter((text) => text.startsWith("GET ")).map((text) => text.split(" ")[1]);
