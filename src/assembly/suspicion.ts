@@ -1,10 +1,7 @@
 import type { Node } from "../core/node.js";
-import { askOptions, runSilenceWatch } from "../health/silence-watch.js";
+import { askOptions, checkMsOf, runSilenceWatch } from "../health/silence-watch.js";
 import type { ClusterContext } from "../proxy/context.js";
 import type { NodePool, NodePoolEvents } from "../proxy/node-pool.js";
-
-const SILENCE_CHECK_MS_MIN = 25;
-const SILENCE_CHECK_MS_MAX = 250;
 
 export interface SuspicionDependencies {
   readonly context: ClusterContext;
@@ -74,7 +71,7 @@ export class Suspicion implements NodePoolEvents {
       },
       {
         get checkMs() {
-          return Math.min(SILENCE_CHECK_MS_MAX, Math.max(SILENCE_CHECK_MS_MIN, context.config.silenceMs / 4));
+          return checkMsOf(context.config.silenceMs);
         },
         get suspectIntervalMs() {
           return context.config.pingIntervalMs;

@@ -15,7 +15,7 @@ import { ringHash } from "../core/policies/ring-hash.js";
 import { RetryBudget } from "../core/retry.js";
 import { ErrNoFallbackNodeFound, FnlbError } from "../errors.js";
 import { runPingLoop } from "../health/ping-loop.js";
-import { runSilenceWatch } from "../health/silence-watch.js";
+import { checkMsOf, runSilenceWatch } from "../health/silence-watch.js";
 import { systemClock } from "../system/clock.js";
 import { ask } from "./ask.js";
 import { Attempt, type AttemptContext } from "./attempt.js";
@@ -81,8 +81,6 @@ const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** How often ejected nodes are asked whether their time is over. */
 const OUTLIER_LOOP_MS = 250;
-const SILENCE_CHECK_MS_MIN = 25;
-const SILENCE_CHECK_MS_MAX = 250;
 
 /**
  * An undici `Dispatcher` that sends each URL to one node of a consistent-hash ring, whatever its origin says, and
@@ -339,7 +337,7 @@ export class FallbackRoundTripper extends Dispatcher {
           onUnreachable: (node, code) => this.#deadHosts.mark(node, code),
         },
         {
-          checkMs: Math.min(SILENCE_CHECK_MS_MAX, Math.max(SILENCE_CHECK_MS_MIN, silenceMs / 4)),
+          checkMs: checkMsOf(silenceMs),
           suspectIntervalMs: pingIntervalMs,
         },
         () => this.#nodes,

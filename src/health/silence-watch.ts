@@ -37,6 +37,14 @@ export interface SilenceWatchOptions {
   readonly suspectIntervalMs: number;
 }
 
+const CHECK_MS_MIN = 25;
+const CHECK_MS_MAX = 250;
+
+/** How often nodes are looked at whose exchanges may wait so long in silence, in milliseconds. */
+export function checkMsOf(silenceMs: number): number {
+  return Math.min(CHECK_MS_MAX, Math.max(CHECK_MS_MIN, silenceMs / 4));
+}
+
 /**
  * Tells a frozen node from a slow one: a node that keeps its exchanges waiting in silence is asked; one that
  * answers is merely slow, one that does not is suspect, and asked again until it does. One that cannot be dialled any more
