@@ -19,6 +19,8 @@ const HEAD_BOUNDS = histogramBounds([
 ]);
 const DELAY_BOUNDS = histogramBounds([1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500]);
 
+type States = ReturnType<typeof nodeStates>;
+
 const RESPONSE_CLASSES = ["1xx", "2xx", "3xx", "4xx", "5xx"] as const;
 
 /**
@@ -37,8 +39,9 @@ export function metricsText(subject: MetricsSubject, format: ExpositionFormat = 
     );
   }
   writeBalancer(out, snapshot);
-  writeClusters(out, snapshot);
-  writeNodes(out, snapshot.nodes);
+  const states = snapshot.nodes.map((node) => nodeStates(node));
+  writeClusters(out, snapshot, states);
+  writeNodes(out, snapshot.nodes, states);
   writeProcess(out, subject);
   return out.end();
 }
@@ -73,13 +76,14 @@ function writeBalancer(out: Exposition, { limits, ...snapshot }: BalancerSnapsho
   ]);
 }
 
-function writeClusters(out: Exposition, { clusters, nodes }: BalancerSnapshot): void {
+/** `states` are those of the nodes, in their order. */
+function writeClusters(out: Exposition, { clusters, nodes }: BalancerSnapshot, states: readonly States[]): void {
   const membership = new Map(clusters.map(({ name }) => [name, { nodes: 0, serving: 0 }]));
-  for (const node of nodes) {
-    const counts = membership.get(node.cluster);
+  for (const [index, { cluster }] of nodes.entries()) {
+    const counts = membership.get(cluster);
     if (counts === undefined) continue;
     counts.nodes++;
-    if (nodeStates(node).includes("serving")) counts.serving++;
+    if (states[index].includes("serving")) counts.serving++;
   }
   const names = clusters.map(({ name }) => labels({ cluster: name }));
   const each = (value: (cluster: ClusterSnapshot) => number) =>
@@ -152,7 +156,7 @@ function writeClusters(out: Exposition, { clusters, nodes }: BalancerSnapshot): 
   );
 }
 
-function writeNodes(out: Exposition, nodes: readonly NodeSnapshot[]): void {
+function writeNodes(out: Exposition, nodes: readonly NodeSnapshot[], states: readonly States[]): void {
   const names = nodes.map(({ cluster, id }) => labels({ cluster, node: id }));
   const each = (value: (node: NodeSnapshot) => number) =>
     nodes.map((node, index) => [names[index], value(node)] as const);
@@ -183,12 +187,11 @@ function writeNodes(out: Exposition, nodes: readonly NodeSnapshot[]): void {
   out.gauge(
     "fnlb_node_state",
     "1 where that is so; serving: nothing keeps new requests from the node.",
-    nodes.flatMap((node, index) => {
-      const states = nodeStates(node);
-      return NODE_STATE_NAMES.map(
-        (state) => [labelled("state", state, index), Number(states.includes(state))] as const,
-      );
-    }),
+    nodes.flatMap((_, index) =>
+      NODE_STATE_NAMES.map(
+        (state) => [labelled("state", state, index), Number(states[index].includes(state))] as const,
+      ),
+    ),
   );
   const gauge = (name: string, help: string, value: (node: NodeSnapshot) => number) =>
     out.gauge(name, help, each(value));
